@@ -1,0 +1,322 @@
+"""Parameters of a run: frozen models, read from `params/base.yml` + a preset + overrides.
+
+`params/base.yml` holds every value with its unit and reason; a preset (`params/quick.yml`) holds overrides only.
+A *run* is a preset and a seed, named `<preset>-s<seed>`. Every mistake is a `ParamsError` naming file, key, value and
+what is allowed.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from formation.errors import ParamsError
+
+PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
+RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
+IDENTITY = ("benchmark", "model", "training")  # the sections that decide a trained model's bytes
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Frozen(BaseModel):
+    """Base of all parameter models: immutable, unknown keys are errors, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Setting(StrEnum):
+    """Which stream rules a benchmark follows (`docs/measures.md` §1)."""
+
+    # overwrites balanced over the active keys, only overwritten values are read: positional shortcuts stay open
+    SOURCE = "source"
+    # overwrites on random active keys, any written key is read, reads stratified by stale count × lag
+    HARDENED = "hardened"
+
+
+class Range(Frozen):
+    """An inclusive range of counts."""
+
+    low: Annotated[int, Field(ge=0)]
+    high: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        return self
+
+
+class StreamShape(Frozen):
+    """How many active keys, overwrites and reads a stream has, and the lags its reads may have."""
+
+    active_keys: Range
+    overwrites: Range
+    reads: Range
+    lags: Range
+
+
+class BenchmarkParams(Frozen):
+    """One dataset of symbolic key–value streams."""
+
+    setting: Annotated[Setting, Field(strict=False)]
+    seed: Annotated[int, Field(ge=0)]
+    keys: Annotated[int, Field(ge=2, le=1000)]
+    values: Annotated[int, Field(ge=2, le=10_000)]
+    heldout_fraction: Fraction
+    heldout_scope: Literal["write", "answer"]
+    iid: StreamShape
+    ood: StreamShape
+    train_streams: PositiveInt
+    evaluation_streams: PositiveInt
+
+
+class ModelParams(Frozen):
+    """A decoder-only transformer."""
+
+    d_model: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    d_ff: PositiveInt
+    context: PositiveInt
+    embedding_std: Annotated[float, Field(gt=0)]
+    matrix_std: Annotated[float, Field(gt=0)] | None
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "ModelParams":
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model ({self.d_model}) is not a multiple of heads ({self.heads})")
+        return self
+
+
+class TrainingParams(Frozen):
+    """How a model is trained; with the model, the data and the seed this decides every byte of a checkpoint."""
+
+    steps: PositiveInt
+    batch: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    gradient_clip: Annotated[float, Field(gt=0)]
+    warmup: Annotated[int, Field(ge=0)]
+    checkpoint_every: PositiveInt
+    log_every: PositiveInt
+    dtype: Literal["auto", "float32", "bfloat16"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    init_seed: Annotated[int, Field(ge=0)] | None
+    order_seed: Annotated[int, Field(ge=0)] | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _betas_from_yaml(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("betas"), list):
+            return {**data, "betas": tuple(data["betas"])}
+        return data
+
+
+class RecordParams(Frozen):
+    """What is measured at every checkpoint, and on how much."""
+
+    probe_streams: PositiveInt
+    probe_seed: Annotated[int, Field(ge=0)]
+    batch: PositiveInt
+    placebos: Annotated[int, Field(ge=20)]
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+
+
+class WindowParams(Frozen):
+    """The gate and the birth rule of `docs/measures.md` §4."""
+
+    min_segment: Annotated[int, Field(ge=2)]
+    permutations: Annotated[int, Field(ge=100)]
+    p_value: Fraction
+    placebo_quantile: Fraction
+    birth_fraction: Fraction
+    consecutive: PositiveInt
+    censor_last: Annotated[int, Field(ge=0)]
+    fdr: Fraction
+    confidence: Fraction
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Params(Frozen):
+    """Everything one preset says, resolved over `base.yml`."""
+
+    purpose: str
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    benchmark: BenchmarkParams
+    model: ModelParams
+    training: TrainingParams
+    record: RecordParams
+    windows: WindowParams
+
+    def identity(self, seed: int) -> str:
+        """SHA-256 (hex) of what decides a trained run: benchmark, model and training parameters, and the seed."""
+        return digest({name: self.section(name) for name in IDENTITY} | {"seed": seed})
+
+    def section(self, name: str) -> Any:
+        """One section as plain JSON data."""
+        return self.model_dump(mode="json")[name]
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of JSON data, independent of key order."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The project's folder: `LIVINGPAPER_PROJECT`, else the nearest folder upwards that has `params/base.yml`."""
+    given = os.environ.get("LIVINGPAPER_PROJECT")
+    here = Path(given) if given else (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "params" / "base.yml").is_file():
+            return folder
+    raise ParamsError(
+        f"{here}: no params/base.yml here or above; change into the project's folder, or set LIVINGPAPER_PROJECT"
+    )
+
+
+def presets(root: Path) -> list[str]:
+    """Names of the presets that exist (files of `params/` and, as `factors/<name>`, of `params/factors/`)."""
+    folder = root / "params"
+    files = [*folder.glob("*.yml"), *folder.glob("factors/*.yml")]
+    return sorted(f.stem for f in files if f != folder / "base.yml")
+
+
+def split_run(run: str, root: Path) -> tuple[str, int]:
+    """Preset and seed of a run's name, refused with the list of presets if it names none."""
+    match = RUN_NAME.fullmatch(run)
+    known = presets(root)
+    if match is None or match["preset"] not in known:
+        raise ParamsError(
+            f"run {run!r}: expected <preset>-s<seed>, such as quick-s1, with a preset of: {', '.join(known)}"
+        )
+    return match["preset"], int(match["seed"])
+
+
+def load(preset: str, root: Path, overrides: Sequence[str] = ()) -> Params:
+    """Resolved parameters of a preset; `overrides` are `section.key=value` strings with YAML values."""
+    if preset not in presets(root):
+        raise ParamsError(f"params {preset!r}: no such preset in params/; there are: {', '.join(presets(root))}")
+    base_file, preset_file = root / "params" / "base.yml", _preset_file(preset, root)
+    layers = [(str(f.relative_to(root)), read_yaml(f)) for f in (base_file, preset_file)]
+    layers.append(("--set", _parse_overrides(overrides)))
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = merge(merged, layer)
+    try:
+        return Params.model_validate(merged)
+    except ValidationError as error:
+        raise ParamsError(_explain(error, layers)) from None
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with `above` laid over it: mappings merge, everything else is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice."""
+
+
+def _mapping_without_doubles(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is written twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_doubles)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, read safely; anything else is a `ParamsError` with file and line."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ParamsError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ParamsError(f"{path}: expected a mapping of sections, found {type(data).__name__}")
+    return data
+
+
+def _preset_file(preset: str, root: Path) -> Path:
+    plain = root / "params" / f"{preset}.yml"
+    return plain if plain.is_file() else root / "params" / "factors" / f"{preset}.yml"
+
+
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for item in overrides:
+        path, sign, text = item.partition("=")
+        if not sign or not path.strip():
+            raise ParamsError(f"--set {item!r}: expected section.key=value, such as training.steps=500")
+        try:
+            value = yaml.load(text, Loader=_StrictLoader)
+        except yaml.YAMLError:
+            raise ParamsError(f"--set {item!r}: the value is not valid YAML") from None
+        for name in reversed(path.strip().split(".")):
+            value = {name: value}
+        out = merge(out, value)
+    return out
+
+
+def _explain(error: ValidationError, layers: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """One line per mistake: where the value was set, its key, the value, what is allowed."""
+    lines = []
+    for mistake in error.errors():
+        path = [p for p in mistake["loc"] if not (isinstance(p, str) and p.startswith("function-"))]
+        key = ".".join(map(str, path)) or "(whole file)"
+        origin = next((name for name, layer in reversed(layers) if _holds(layer, path)), layers[-2][0])
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = f"unknown key; allowed here: {', '.join(_allowed(path[:-1]))}"
+        if mistake["type"] == "missing":
+            lines.append(f"{origin}: {key}: missing")
+            continue
+        value = mistake["input"]
+        shown = "" if isinstance(value, dict) and mistake["type"] != "extra_forbidden" else f" = {value!r}"
+        lines.append(f"{origin}: {key}{shown}: {message}")
+    return "; ".join(lines)
+
+
+def _holds(layer: Any, path: Sequence[int | str]) -> bool:
+    for name in path:
+        if not isinstance(layer, dict | list):
+            return False
+        within = name in layer if isinstance(layer, dict) else isinstance(name, int) and name < len(layer)
+        if not within:
+            return False
+        layer = layer[name]
+    return bool(path)
+
+
+def _allowed(path: Sequence[int | str]) -> list[str]:
+    """Keys of the model at `path` below `Params`."""
+    model: type[BaseModel] = Params
+    for name in path:
+        found = model.model_fields[str(name)].annotation
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return []
+        model = found
+    return list(model.model_fields)
