@@ -1,0 +1,112 @@
+"""The `formation` command: parses, calls, sets the exit code."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from formation.errors import FormationError
+
+app = typer.Typer(
+    name="formation",
+    help="The laboratory: make evidence about how circuits form while a small transformer learns.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RunName = Annotated[str, typer.Option("--run", help="Run to work on, <preset>-s<seed>.", show_default=False)]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", help="Override a parameter, section.key=value; may be repeated.", metavar="KEY=VALUE"),
+]
+
+
+@app.command("generate-benchmark")
+def generate_benchmark(run: RunName, overrides: Overrides = []) -> None:  # noqa: B006  (typer's way of a repeatable option)
+    """Write the run's dataset, its twins and its sanity report.
+
+    Example: `formation generate-benchmark --run quick-s1`
+    """
+    from formation.artifacts import create_run
+    from formation.benchmark.stage import generate_for_run
+
+    generate_for_run(create_run(run, overrides=overrides))
+
+
+@app.command()
+def train(
+    run: RunName,
+    overrides: Overrides = [],  # noqa: B006
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train the run's model with dense, replayable checkpoints; run again to resume where it stopped.
+
+    Example: `formation train --run quick-s1`, or `formation train --run quick-s9 --set training.steps=500`
+    """
+    from formation.artifacts import create_run
+    from formation.training.loop import train as train_run
+
+    train_run(create_run(run, overrides=overrides), device=device)
+
+
+@app.command("select-reference")
+def select_reference(
+    preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
+) -> None:
+    """Choose the best checkpoint by held-out answer accuracy among the preset's completed runs.
+
+    Example: `formation select-reference --preset quick`
+    """
+    from formation.training.selection import select_reference as select
+
+    select(preset)
+
+
+@app.command("generate-probe-set")
+def generate_probe_set(run: RunName) -> None:
+    """Freeze the small stratified probe set on which every checkpoint is measured.
+
+    Example: `formation generate-probe-set --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.record.probe_set import generate_probe_set as generate
+
+    generate(open_run(run))
+
+
+@app.command("checkpoint-sweep")
+def checkpoint_sweep(run: RunName) -> None:
+    """Measure every checkpoint of the run; finished checkpoints are never measured again.
+
+    Example: `formation checkpoint-sweep --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.record.sweep import checkpoint_sweep as sweep
+
+    sweep(open_run(run))
+
+
+@app.command("birth-window-analyze")
+def birth_window_analyze(run: RunName) -> None:
+    """Date the births of each behaviour and find the windows in which it formed.
+
+    Example: `formation birth-window-analyze --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.record.windows import analyze_birth_windows
+
+    analyze_birth_windows(open_run(run))
+
+
+def main() -> None:
+    """Run the command line; a known error is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FormationError as error:
+        print(f"formation: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
