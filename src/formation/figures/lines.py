@@ -3,6 +3,7 @@
 from itertools import zip_longest
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -26,8 +27,6 @@ def draw(plot: Plot) -> Figure:
 
 def _panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title)
-    _axis(axes, panel.x, "x")
-    _axis(axes, panel.y, "y")
     for span in panel.spans:
         axes.axvspan(span.low, span.high, color=style.YELLOW, alpha=0.25, lw=0)
         axes.annotate(
@@ -40,6 +39,8 @@ def _panel(axes: Axes, panel: Panel) -> None:
             va="top",
             fontsize=7,
             color=style.MUTED,
+            in_layout=False,
+            annotation_clip=True,
         )
     for index, series in enumerate(panel.series):
         _series(axes, series, series.colour or style.PALETTE[index % len(style.PALETTE)])
@@ -50,13 +51,15 @@ def _panel(axes: Axes, panel: Panel) -> None:
         axes.axvline(mark.x, color=colour, lw=1, ls=(0, (1, 1.5)), label=mark.label)
         if mark.low is not None and mark.high is not None and mark.high > mark.low:
             axes.axvspan(mark.low, mark.high, color=colour, alpha=0.12, lw=0)
+    _axis(axes, panel.x, "x")  # after drawing, so that a limit left open comes from the data
+    _axis(axes, panel.y, "y")
     if any(not text.startswith("_") for text in axes.get_legend_handles_labels()[1]):
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), borderaxespad=0, handlelength=1.6)
 
 
 def _series(axes: Axes, series: Series, colour: str) -> None:
     x = np.asarray(series.x, float)
-    y = np.asarray([np.nan if v is None else v for v in series.y], float)
+    y = _numbers(series.y)
     alpha = 0.35 if series.faint else 1.0
     label = f"_{series.name}" if series.label_at_end else series.name
     if series.style == "points":
@@ -72,21 +75,21 @@ def _series(axes: Axes, series: Series, colour: str) -> None:
         axes.fill_between(x, low, high, color=colour, alpha=0.15 * alpha, lw=0)
     if series.label_at_end and np.isfinite(y).any():
         last = np.flatnonzero(np.isfinite(y))[-1]
-        axes.annotate(
-            series.name,
-            (x[last], y[last]),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=7.5,
-        )
+        axes.text(x[last], y[last], f" {series.name}", color=colour, fontsize=7.5, va="center")
+
+
+def _numbers(values: list[float | None]) -> Float[np.ndarray, "point"]:
+    """Values as floats; a gap is NaN, which matplotlib leaves out."""
+    return np.asarray([np.nan if value is None else value for value in values], float)
 
 
 def _axis(axes: Axes, axis: Axis, which: str) -> None:
-    side = axes.xaxis if which == "x" else axes.yaxis
-    side.set_label_text(axis.text())
-    if axis.scale != "linear":
-        (axes.set_xscale if which == "x" else axes.set_yscale)(axis.scale)
-    limits = {"left" if which == "x" else "bottom": axis.low, "right" if which == "x" else "top": axis.high}
-    (axes.set_xlim if which == "x" else axes.set_ylim)(**limits)
+    (axes.xaxis if which == "x" else axes.yaxis).set_label_text(axis.text())
+    if which == "x":
+        axes.set_xscale(axis.scale)
+        low, high = axes.get_xlim()
+        axes.set_xlim(low if axis.low is None else axis.low, high if axis.high is None else axis.high)
+    else:
+        axes.set_yscale(axis.scale)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low if axis.low is None else axis.low, high if axis.high is None else axis.high)

@@ -7,6 +7,7 @@ out as identical SVG bytes for identical data. Import this module before drawing
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 
@@ -50,7 +51,7 @@ SPLIT_LABELS = {
     "counterfactual": "counterfactual",
 }
 
-RC = {
+RC: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same
