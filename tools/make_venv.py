@@ -1,6 +1,7 @@
 """Create or refresh `.venv` from `requirements.lock`; safe to repeat and to interrupt.
 
-Run by `make` with whatever Python it finds, so: standard library only, and syntax that an old Python still reads.
+Run by `make` with whatever Python it finds, so: standard library only, and syntax that any Python since 3.6 reads, so
+that it can say it is too old.
 """
 
 import fcntl
@@ -43,18 +44,13 @@ def refuse_unfit_python():
     """Name what is missing, and the package that has it."""
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        fail(
-            "Python %s is too old; Python 3.11 or newer is needed: install the package python3.11, then make PYTHON=python3.11"
-            % found
-        )
+        fail(f"Python {found} is too old: install the package python3.11 (or newer), then run make PYTHON=python3.11")
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        fail(
-            "this Python has no venv module; install the package python%d.%d-venv and run make again"
-            % sys.version_info[:2]
-        )
+        major, minor = sys.version_info[:2]
+        fail(f"this Python has no venv module: install the package python{major}.{minor}-venv, then run make again")
 
 
 def install(python):
@@ -69,14 +65,14 @@ def install(python):
         seen.append(line)
         done = sum(1 for text in seen if text.startswith(("Collecting", "Requirement already satisfied")))
         if line.startswith("Installing collected packages"):
-            show("unpacking %d packages (about a minute more)" % total)
+            show(f"unpacking {total} packages (about a minute more)")
         elif line.startswith("Collecting") and done:
             left = (time.time() - began) / done * (total - done)
-            show("package %d of %d, about %d s left to fetch" % (done, total, max(left, 1)))
+            show(f"package {done} of {total}, about {max(left, 1):.0f} s left to fetch")
     if process.wait():
         sys.stderr.write("\n" + "".join(line for line in seen[-15:] if "WARNING: Location" not in line))
         fail("pip could not install requirements.lock; see above, then run make again (what was fetched is kept)")
-    show("packages installed in %d s\n" % (time.time() - began))
+    show(f"packages installed in {time.time() - began:.0f} s\n")
 
 
 def show(text):
@@ -92,12 +88,12 @@ def run(command, what):
     """Run a command; if it fails, say what was being done."""
     show(what)
     if subprocess.call(command, cwd=ROOT):
-        fail("%s failed; see above" % what)
+        fail(f"{what} failed; see above")
 
 
 def digest():
     """What an installation is made from: the lock, the project's own metadata, this Python's version."""
-    total = hashlib.sha256(("%d.%d" % sys.version_info[:2]).encode())
+    total = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for name in ("requirements.lock", "pyproject.toml"):
         with open(os.path.join(ROOT, name), "rb") as file:
             total.update(file.read())

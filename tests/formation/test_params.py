@@ -1,0 +1,124 @@
+"""Parameters: presets resolve, every mistake names file, key, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formation import params
+from formation.errors import ParamsError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+mappings = st.dictionaries(
+    st.sampled_from("abc"), json_like | st.dictionaries(st.sampled_from("abc"), json_like), max_size=3
+)
+
+
+@pytest.mark.parametrize("preset", params.presets(ROOT))
+def test_every_preset_resolves(preset: str) -> None:
+    assert params.load(preset, ROOT).seeds
+
+
+def test_base_explains_every_value() -> None:
+    """Each leaf of base.yml has a comment on its line."""
+    lines = (ROOT / "params" / "base.yml").read_text().splitlines()
+    leaves = [line for line in lines if ":" in line.split("#")[0] and line.split("#")[0].rstrip()[-1] != ":"]
+    assert [line for line in leaves if "#" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.steps=0", ["--set", "training.steps", "0", "greater than or equal to 1"]),
+        ("training.stpes=5", ["--set", "training.stpes", "unknown key", "steps"]),
+        ("training.steps=1.5", ["training.steps", "1.5", "integer"]),
+        ("training.steps=yes", ["training.steps", "True", "integer"]),
+        ("model.heads=3", ["d_model (64)", "heads (3)"]),
+        ("benchmark.setting=soft", ["benchmark.setting", "soft", "'source' or 'hardened'"]),
+        ("benchmark.iid.lags={low: 3, high: 1}", ["benchmark.iid.lags", "low (3)", "high (1)"]),
+        ("training.learning_rate=.nan", ["training.learning_rate", "nan"]),
+        ("nonsense", ["nonsense", "section.key=value"]),
+        ("training.steps=[", ["training.steps=[", "YAML"]),
+        ("seeds=[]", ["seeds", "at least 1"]),
+    ],
+)
+def test_a_bad_override_is_named(override: str, words: list[str]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        params.load("quick", ROOT, [override])
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def project(folder: Path, preset_text: str) -> Path:
+    (folder / "params").mkdir()
+    (folder / "params" / "base.yml").write_text((ROOT / "params" / "base.yml").read_text())
+    (folder / "params" / "mine.yml").write_text(preset_text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("training: {steps: -1}", ["params/mine.yml", "training.steps", "-1"]),
+        ("training: {steps: 1, steps: 2}", ["mine.yml", "'steps' is written twice"]),
+        ("[1, 2]", ["mine.yml", "mapping", "list"]),
+        ("a: [", ["mine.yml", "not valid YAML"]),
+        ("a: !!python/object/apply:os.system [ls]", ["mine.yml", "not valid YAML"]),
+        ("trainign: {steps: 1}", ["mine.yml", "trainign", "training"]),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        params.load("mine", project(tmp_path, text))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "run", ["../quick-s1", "quick/s1", "quick-s1/..", "quick", "quick-s-1", "quick-s01", "nope-s1", ""]
+)
+def test_unsafe_and_unknown_runs_are_refused_with_the_presets(run: str) -> None:
+    with pytest.raises(ParamsError, match="quick"):
+        params.split_run(run, ROOT)
+
+
+def test_unknown_preset_lists_those_that_exist() -> None:
+    with pytest.raises(ParamsError, match="reference"):
+        params.load("refrence", ROOT)
+
+
+@given(mappings, mappings, mappings)
+def test_merging_is_associative(a: dict, b: dict, c: dict) -> None:
+    """Laying c over (b over a) is laying (c over b) over a, wherever kinds agree along a path."""
+    left, right = params.merge(params.merge(a, b), c), params.merge(a, params.merge(b, c))
+    if not _kinds_clash(a, b, c):
+        assert left == right
+
+
+@given(mappings)
+def test_merging_nothing_changes_nothing(a: dict) -> None:
+    assert params.merge(a, {}) == a == params.merge({}, a)
+
+
+def _kinds_clash(*layers: dict) -> bool:
+    keys = set().union(*layers)
+    for key in keys:
+        held = [layer[key] for layer in layers if key in layer]
+        mapping = [isinstance(value, dict) for value in held]
+        if any(mapping) and (not all(mapping) or _kinds_clash(*held)):
+            return True
+    return False
+
+
+def test_the_identity_of_a_run_depends_on_what_trains_it_and_nothing_else() -> None:
+    same = params.load("quick", ROOT, ["windows.p_value=0.01", "record.batch=8", "purpose=other"])
+    base = params.load("quick", ROOT)
+    assert base.identity(1) == same.identity(1)
+    assert base.identity(1) != base.identity(2)
+    for override in ("training.threads=2", "training.dtype=bfloat16", "model.d_ff=128", "benchmark.seed=5"):
+        assert params.load("quick", ROOT, [override]).identity(1) != base.identity(1), override
