@@ -174,14 +174,18 @@ def digest(data: Any) -> str:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The project's folder: `LIVINGPAPER_PROJECT`, else the nearest folder upwards that has `params/base.yml`."""
+    """The project's folder: `LIVINGPAPER_PROJECT`, else the nearest one upwards, else the checkout this package is from.
+
+    A project has `params/base.yml`. The last resort lets a chapter run under papermill from any folder.
+    """
     given = os.environ.get("LIVINGPAPER_PROJECT")
     here = Path(given) if given else (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
+    checkout = Path(__file__).resolve().parents[2]
+    for folder in (here, *(() if given else (*here.parents, checkout))):
         if (folder / "params" / "base.yml").is_file():
             return folder
     raise ParamsError(
-        f"{here}: no params/base.yml here or above; change into the project's folder, or set LIVINGPAPER_PROJECT"
+        f"{here}: no params/base.yml here or above: change into the project's folder, or set LIVINGPAPER_PROJECT"
     )
 
 

@@ -122,3 +122,14 @@ def test_the_identity_of_a_run_depends_on_what_trains_it_and_nothing_else() -> N
     assert base.identity(1) != base.identity(2)
     for override in ("training.threads=2", "training.dtype=bfloat16", "model.d_ff=128", "benchmark.seed=5"):
         assert params.load("quick", ROOT, [override]).identity(1) != base.identity(1), override
+
+
+def test_the_project_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIVINGPAPER_PROJECT", raising=False)
+    assert params.project_root(ROOT / "src" / "formation") == ROOT
+    assert params.project_root(tmp_path) == ROOT  # papermill from anywhere: the checkout of this package
+    mine = project(tmp_path, "")
+    assert params.project_root(mine) == mine
+    monkeypatch.setenv("LIVINGPAPER_PROJECT", str(tmp_path / "params"))
+    with pytest.raises(ParamsError, match="LIVINGPAPER_PROJECT"):
+        params.project_root()
