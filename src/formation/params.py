@@ -174,7 +174,7 @@ def digest(data: Any) -> str:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The project's folder: `LIVINGPAPER_PROJECT`, else the nearest one upwards, else the checkout this package is from.
+    """The project: `LIVINGPAPER_PROJECT`, else the nearest folder upwards, else the checkout this package is from.
 
     A project has `params/base.yml`. The last resort lets a chapter run under papermill from any folder.
     """
