@@ -1,0 +1,23 @@
+"""What the renderer is handed: one printing of the book, for one run.
+
+The press executes chapters and judges claims; the renderer (`livingpaper.render`) turns a `Printing` into pages. Only
+this data structure passes between them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Printing:
+    """One printing of the book for one run."""
+
+    run: str
+    main: bool  # the main book of the site; the others are printed beside it
+    notebooks: Mapping[str, Path]  # source path relative to the project → executed notebook
+    fragments: Path  # fragments.json: {"blocks": {marker: markdown}, "values": {"pointer|format|run": text}}
+    output: Path  # site folder of this printing: _site, or _site/runs/<run>
+    runs: tuple[tuple[str, str], ...]  # every printed run and the relative URL of its printing, for the run switcher
+    stale: Mapping[str, str] = field(default_factory=dict)  # chapter source → why its last good result is shown
+    errors: Mapping[str, str] = field(default_factory=dict)  # chapter source → why there is no result
