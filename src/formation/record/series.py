@@ -1,0 +1,71 @@
+"""One behaviour of one split over the checkpoints, kept per stream so that streams can be resampled."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from formation.benchmark.streams import SplitName
+from formation.statistics import ratio_draws
+
+
+class Metric(StrEnum):
+    """Behaviours whose births are dated; never the margin, whose untrained value is arbitrary."""
+
+    ACCURACY = "accuracy"  # share of reads answered right
+    STALE_ACCURACY = "stale_accuracy"  # the same, over reads whose key has an overwritten value
+    LOG_PROB = "log_prob"  # mean log-probability of the right answer, nats
+    VALUE_FLIP = "value_twin_flip"  # P(base right and value twin right), affected reads
+    KEY_FLIP = "key_twin_flip"  # P(base right and key twin right), affected reads: retrieval
+    ABOVE_SHORTCUT = "stale_accuracy_above_best_shortcut"  # stale accuracy minus the best heuristic's score
+
+    @property
+    def unit(self) -> str:
+        """Unit of the metric's values."""
+        return "nats" if self is Metric.LOG_PROB else "fraction"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A ratio of sums over streams at every checkpoint, with the same ratio for each placebo."""
+
+    metric: Metric
+    split: SplitName
+    steps: Int[np.ndarray, "checkpoint"]
+    numerators: Float[np.ndarray, "stream checkpoint"]
+    denominators: Float[np.ndarray, "stream"]
+    placebos: Float[np.ndarray, "placebo checkpoint"]
+
+    @property
+    def name(self) -> str:
+        """`<split>/<metric>`, unique within a run."""
+        return f"{self.split}/{self.metric}"
+
+    @property
+    def n(self) -> int:
+        """Reads behind every value."""
+        return round(float(self.denominators.sum()))
+
+    def values(self) -> Float[np.ndarray, "checkpoint"]:
+        """The metric at every checkpoint."""
+        return np.asarray(self.numerators.sum(0) / self.denominators.sum())
+
+    def draws(self, weights: Float[np.ndarray, "draw stream"]) -> Float[np.ndarray, "draw checkpoint"]:
+        """The metric at every checkpoint in every bootstrap draw of streams."""
+        return ratio_draws(weights, self.numerators, self.denominators)
+
+    def between(self, first: int, last: int | None = None) -> "Series":
+        """The series from checkpoint index `first` up to but not including `last`."""
+        part = slice(first, last)
+        return replace(
+            self, steps=self.steps[part], numerators=self.numerators[:, part], placebos=self.placebos[:, part]
+        )
+
+    def after_warmup(self, warmup: int) -> "Series":
+        """The series from step `warmup` on: during warm-up the model is still leaving its initialisation."""
+        return self.between(int(np.searchsorted(self.steps, warmup)))
+
+    def negated(self) -> "Series":
+        """The series upside down: its rises are this one's falls."""
+        return replace(self, numerators=-self.numerators, placebos=-self.placebos)
