@@ -12,7 +12,8 @@ leaves a choice, this is the choice:
 - The interval repeats the whole rule on every bootstrap draw of streams, with the draw's own change point, baseline,
   peak and level, and the point estimate's distance between value and lower bound in place of a bootstrap within the
   bootstrap. Draws without a birth rank last, so an upper bound may not exist; their share is kept.
-- *Losses* are falls: the rule on the negated series behind the peak of its birth, or on all of it if nothing was born.
+- *Losses* are falls: the rule on the negated series from its birth on, or on all of it if nothing was born. Starting at
+  the peak instead would select its noise: whatever follows the largest of many values is smaller.
 
 A series that rises twice, to a shortcut's plateau and then to retrieval, has one change point and so one birth here:
 that of the larger, more lasting rise. `formation.record.plateaus` looks at what came before it.
@@ -25,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from formation.params import WindowParams
-from formation.record.gate import Gate, baseline_and_peak, cusum, gate, running_median
+from formation.record.gate import Gate, baseline_and_peak, cusum, gate
 from formation.record.series import Series
 from formation.statistics import interval
 
@@ -90,10 +91,7 @@ def find_birth(
     Raises `MeasureError` if there are too few checkpoints for a gate.
     """
     rise = find_rise(series, weights, rule, seed, threshold)
-    start = 0
-    if rise.outcome is not Outcome.NOT_BORN:
-        start = int(running_median(series.values()).argmax()) + 1
-    rest = series.between(start).negated()
+    rest = series.between(rise.index or 0).negated()
     if len(rest.steps) < 2 * rule.min_segment:
         return Birth(rise, ())
     loss = find_rise(rest, weights, rule, seed + 1)
