@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.formation.record.planted import EVERY, RULE, STREAMS, plant
 
 from formation.record.births import Birth, Outcome, find_birth, find_rise, first_run
 from formation.record.series import Series
 from formation.statistics import resamples
+from tests.formation.record.planted import EVERY, RULE, STREAMS, plant
 
 WEIGHTS = resamples(STREAMS, 200, seed=1)
 CHECKPOINTS = 40

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.formation.record.planted import RULE, plant
 
 from formation.errors import MeasureError
 from formation.record import gate as gates
+from tests.formation.record.planted import RULE, plant
 
 values = hnp.arrays(np.float64, st.integers(6, 30), elements=st.floats(0, 1))
 
