@@ -262,8 +262,15 @@ def open_run(name: str, root: Path | None = None, overrides: Sequence[str] = ())
     return Run(name, preset, seed, resolved, folder, root)
 
 
-def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = ()) -> Run:
-    """`open_run`, then write the run's `params.json` if it is not there yet."""
+def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = (), replace: bool = False) -> Run:
+    """`open_run`, then write the run's `params.json` if it is not there yet.
+
+    With `replace`, a folder made with other parameters is moved to `artifacts/replaced/<run>-<digest>` first; nothing
+    is ever deleted.
+    """
+    root = root or parameters.project_root()
+    if replace:
+        _move_aside(name, root, overrides)
     run = open_run(name, root, overrides)
     if not (run.folder / PARAMS_FILE).is_file():
         write_json(
@@ -279,6 +286,26 @@ def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = (
             },
         )
     return run
+
+
+def _move_aside(name: str, root: Path, overrides: Sequence[str]) -> None:
+    """Move the run's folder away if its stored identity is not the one its parameters have now."""
+    preset, seed = parameters.split_run(name, root)
+    folder = artifacts_folder(root) / "runs" / name
+    stored = _stored(folder)
+    if stored is None:
+        return
+    wanted = parameters.load(preset, root, overrides or stored["overrides"]).identity(seed)
+    if stored["digest"] == wanted:
+        return
+    place = artifacts_folder(root) / "replaced" / f"{name}-{stored['digest'][:12]}"
+    for number in range(2, 1000):
+        if not place.exists():
+            break
+        place = place.with_name(f"{name}-{stored['digest'][:12]}-{number}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, place)
+    print(f"{name}: parameters changed ({stored['digest'][:12]} → {wanted[:12]}); the old run is kept in {place}")
 
 
 def _stored(folder: Path) -> dict[str, Any] | None:

@@ -22,6 +22,23 @@ Overrides = Annotated[
 ]
 
 
+@app.command("create-run")
+def create_run(
+    run: RunName,
+    overrides: Overrides = [],  # noqa: B006
+    replace: Annotated[
+        bool, typer.Option(help="Move a run made with other parameters aside.")
+    ] = False,
+) -> None:
+    """Write the run's resolved parameters, or refuse a folder made with others.
+
+    Example: `formation create-run --run quick-s9 --set training.steps=500`
+    """
+    from formation.artifacts import create_run as create
+
+    create(run, overrides=overrides, replace=replace)
+
+
 @app.command("generate-benchmark")
 def generate_benchmark(run: RunName, overrides: Overrides = []) -> None:  # noqa: B006  (typer's way of a repeatable option)
     """Write the run's dataset, its twins and its sanity report.

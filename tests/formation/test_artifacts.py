@@ -142,3 +142,18 @@ def test_no_path_leaves_a_run(elsewhere: Path) -> None:
         with pytest.raises(ArtifactError, match="leaves the folder"):
             run.path(path)
     assert run.path("analysis/x.json").is_relative_to(run.folder.resolve())
+
+
+def test_replacing_a_run_keeps_the_old_one(elsewhere: Path) -> None:
+    old = artifacts.create_run("smoke-s1", ROOT, ["training.steps=7"])
+    artifacts.write_json(old.folder / "x.json", {"schema": "t/1"})
+    same = artifacts.create_run("smoke-s1", ROOT, ["training.steps=7"], replace=True)
+    assert (same.folder / "x.json").is_file()
+    new = artifacts.create_run("smoke-s1", ROOT, ["training.steps=8"], replace=True)
+    assert not (new.folder / "x.json").exists()
+    assert new.params.training.steps == 8
+    kept = elsewhere / "replaced" / f"smoke-s1-{old.params.identity(1)[:12]}"
+    assert (kept / "x.json").is_file()
+    artifacts.create_run("smoke-s1", ROOT, ["training.steps=7"], replace=True)
+    artifacts.create_run("smoke-s1", ROOT, ["training.steps=8"], replace=True)
+    assert len(list((elsewhere / "replaced").iterdir())) == 3
