@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from formation.benchmark.heldout import partners
-from formation.benchmark.programs import Programs, Shape, Weights, canonical, draw
+from formation.benchmark.programs import Programs, Shape, canonical
+from formation.benchmark.reads import Weights, draw_programs
 from formation.benchmark.streams import Vocabulary
 from formation.benchmark.tokens import write_tokens
 from formation.benchmark.twins import KeyTwins, key_twins, supports
@@ -105,7 +106,7 @@ def _draw_batch(
 ) -> tuple[Batch, list[bytes]]:
     """The survivors of `count` draws; their programs and those of their key twins, two a stream, in order."""
     survived[Stage.DRAWN] += count
-    programs = draw(params.setting, shape, count, weights, rng)
+    programs = draw_programs(params.setting, shape, count, weights, rng)
     survived[Stage.PLACED] += len(programs.keys)
     unseen = np.array([program not in seen for program in canonical(programs, shape.active)], bool)
     programs = programs.take(unseen)
@@ -159,8 +160,7 @@ def _with_values(
 
 def _found(support: Int[np.ndarray, "stream read"], writes: int) -> Bool[np.ndarray, "stream write"]:
     """Which writes some read finds."""
-    found: Bool[np.ndarray, "stream write"] = (support[:, :, None] == np.arange(writes)).any(axis=1)
-    return found
+    return np.asarray((support[:, :, None] == np.arange(writes)).any(axis=1))
 
 
 def _first(batch: Batch, rows: int | Int[np.ndarray, "kept"]) -> Batch:

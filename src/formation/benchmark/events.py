@@ -46,7 +46,7 @@ def write_table(split: Split) -> WriteTable:
 def earlier(table: WriteTable, reads: Reads) -> Bool[np.ndarray, "read slot"]:
     """Which writes of its stream stand before each read."""
     position = table.position[reads.stream]
-    return (position >= 0) & (position < reads.position[:, None])
+    return np.asarray((position >= 0) & (position < reads.position[:, None]))
 
 
 def _table(writes: Writes, streams: int) -> WriteTable:

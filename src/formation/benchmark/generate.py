@@ -9,7 +9,7 @@ All streams, training streams too, are drawn under the condition that both twins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,7 +18,8 @@ from formation.benchmark import feasibility
 from formation.benchmark.draw import Batch, Draw, draw_batches
 from formation.benchmark.events import as_split
 from formation.benchmark.heldout import heldout_pairs
-from formation.benchmark.programs import Shape, Weights, read_weights
+from formation.benchmark.programs import Shape
+from formation.benchmark.reads import Weights, read_weights
 from formation.benchmark.streams import Special, Split, SplitName, Twin, TwinKind, Vocabulary
 from formation.benchmark.tokens import answers, padded
 from formation.params import BenchmarkParams, Range, StreamShape
@@ -58,10 +59,11 @@ def generate(params: BenchmarkParams, context: int) -> Dataset:
     twins: dict[tuple[SplitName, TwinKind], Twin] = {}
     statistics: dict[str, Any] = {}
     seen: set[bytes] = set()
+    weights = _weights(params)
     total = params.train_streams + (len(_DRAWN) - 1) * params.evaluation_streams
     with track("benchmark", total, "streams") as tracker:
         for name, number in _DRAWN.items():
-            drawn = _draw_split(params, name, heldout, seen, _rng(params, number), tracker)
+            drawn = _draw_split(params, name, heldout, seen, weights, tracker)
             seen.update(program for part in drawn for program in part.programs)
             split, pair = _assemble(name, vocabulary, [part.batch for part in drawn], _rng(params, number, 1))
             splits[name] = split
@@ -101,27 +103,43 @@ def _draw_split(
     name: SplitName,
     heldout: Bool[np.ndarray, "key value"],
     seen: set[bytes],
-    rng: np.random.Generator,
+    weights: dict[Shape, Weights],
     tracker: Tracker,
 ) -> list[Draw]:
     """Streams of one split, spread evenly over its shapes."""
-    where = "ood" if name is SplitName.STRUCTURAL_OOD else "iid"
+    rng = _rng(params, _DRAWN[name])
+    where = _where(name)
     every = list(shapes(params.ood if where == "ood" else params.iid))
     count = params.train_streams if name is SplitName.TRAIN else params.evaluation_streams
     wanted = np.full(len(every), count // len(every))
     wanted[rng.permutation(len(every))[: count % len(every)]] += 1
     allowed = heldout if name is SplitName.HELDOUT_PAIRS else ~heldout
     return [
-        draw_batches(params, f"{where}", shape, _weights(params, shape), int(number), allowed, seen, rng, tracker)
+        draw_batches(params, where, shape, weights[shape], int(number), allowed, seen, rng, tracker)
         for shape, number in zip(every, wanted, strict=True)
         if number
     ]
 
 
-def _weights(params: BenchmarkParams, shape: Shape) -> Weights:
-    """Stratum weights of a shape, the same for every split that draws it."""
-    numbers = (shape.active, shape.overwrites, shape.reads, shape.lags.low, shape.lags.high)
-    return read_weights(params, shape, _rng(params, _WEIGHTS_SEED, *numbers))
+def _where(name: SplitName) -> Literal["iid", "ood"]:
+    """Section of the parameters that shapes a split."""
+    return "ood" if name is SplitName.STRUCTURAL_OOD else "iid"
+
+
+def _weights(params: BenchmarkParams) -> dict[Shape, Weights]:
+    """Weights of the read strata for every shape, the same for every split; shapes that differ in reads share them."""
+    out: dict[Shape, Weights] = {}
+    for number, shaped in enumerate((params.iid, params.ood)):
+        middle = (shaped.reads.low + shaped.reads.high) // 2
+        fitted = {
+            (shape.active, shape.overwrites): read_weights(
+                params.setting, shape, _rng(params, _WEIGHTS_SEED, number, shape.active, shape.overwrites)
+            )
+            for shape in shapes(shaped)
+            if shape.reads == middle
+        }
+        out.update({shape: fitted[shape.active, shape.overwrites] for shape in shapes(shaped)})
+    return out
 
 
 def _assemble(

@@ -38,4 +38,4 @@ def padded(tokens: Int[np.ndarray, "stream pos"], width: int) -> Int[np.ndarray,
 
 def answers(vocabulary: Vocabulary, tokens: Int[np.ndarray, "stream pos"], reads: Reads) -> Int[np.ndarray, "read"]:
     """Value index of the token that stands behind each read's key in `tokens`."""
-    return tokens[reads.stream, reads.position + 1] - vocabulary.value(0)
+    return np.asarray(tokens[reads.stream, reads.position + 1] - vocabulary.value(0))

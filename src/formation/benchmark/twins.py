@@ -28,7 +28,7 @@ class KeyTwins:
 def supports(keys: Int[np.ndarray, "stream write"], programs: Programs, active: int) -> Int[np.ndarray, "stream read"]:
     """Index of the supporting write of every read, were `keys` written; -1: none."""
     rows = np.arange(len(keys))[:, None]
-    return last_write(keys, active)[rows, programs.gap, programs.asked]
+    return np.asarray(last_write(keys, active)[rows, programs.gap, programs.asked])
 
 
 def key_twins(
@@ -70,7 +70,7 @@ def _choose(
         valid &= strict
     flat = (len(valid), shape.reads * shape.active)
     score = np.where(valid, rng.random(valid.shape) + strict, -1.0).reshape(flat)
-    found = (score >= 0).any(axis=1)
+    found = np.asarray((score >= 0).any(axis=1))
     best = np.argmax(score, axis=1)[found]
     rows = np.flatnonzero(found)
     target, other = np.divmod(best, shape.active)

@@ -53,5 +53,5 @@ def _choices(
     """Values each write may take: allowed with its key in the base, and with its key in the key twin."""
     base, twin = allowed[roles.key], allowed[roles.twin_key]
     if every_write:
-        return base & twin
-    return (base | ~roles.answers[..., None]) & (twin | ~roles.twin_answers[..., None])
+        return np.asarray(base & twin)
+    return np.asarray((base | ~roles.answers[..., None]) & (twin | ~roles.twin_answers[..., None]))
