@@ -18,10 +18,10 @@ def draw(plot: Plot) -> Figure:
         figure = style.new_figure(height=plot.panel_height * rows)
         axes = figure.subplots(rows, plot.columns, squeeze=False)
         for axis, panel in zip_longest(axes.flat, plot.panels):
-            if panel is None:
-                axis.set_axis_off()
-            else:
+            if isinstance(panel, Panel):
                 _panel(axis, panel)
+            else:
+                axis.set_axis_off()
     return figure
 
 

@@ -1,7 +1,8 @@
-"""Plot data: the compact JSON behind every line figure, one schema for matplotlib and for interactive views.
+"""Plot data: the compact JSON behind every figure, one schema for matplotlib and for interactive views.
 
-A figure is a list of panels that share a layout; a panel has axes with units, series (lines or points, with bands),
-horizontal levels, vertical marks and shaded spans. Drawing lives in `formation.figures.lines`.
+A figure is a list of panels that share a layout. A `Panel` has axes with units, series (lines or points, with bands),
+horizontal levels, vertical marks and shaded spans; a `Heat` is a matrix over steps. Drawing lives in
+`formation.figures.lines` and `formation.figures.heat`.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -86,17 +87,34 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """A matrix of values in [`low`, `high`]: one row for each label of `y`, one column for each `x`."""
+
+    title: str
+    x: Axis
+    y: Axis
+    columns: list[float]
+    rows: list[str]
+    values: list[list[float | None]]  # row by row
+    value_label: str
+    low: float = 0.0
+    high: float = 1.0
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A figure of line panels, `columns` to a row."""
+    """A figure of panels, `columns` to a row."""
 
     name: str
-    panels: list[Panel]
+    panels: list[Panel] | list[Heat]
     columns: int = 1
     panel_height: float = 2.2  # inches
 
     def as_json(self) -> dict[str, Any]:
         """The plot as a `plot-data/1` artifact."""
-        return {"schema": SCHEMA, **asdict(self)}
+        kind = "heat" if isinstance(self.panels[0], Heat) else "lines"
+        return {"schema": SCHEMA, "kind": kind, **asdict(self)}
 
     def write(self, folder: Path) -> Path:
         """Write `<folder>/<name>.json`."""

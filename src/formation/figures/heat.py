@@ -1,0 +1,51 @@
+"""Heat maps over training: plot data drawn in the house style."""
+
+from itertools import zip_longest
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from formation.figures import style
+from formation.figures.plotdata import Heat, Plot
+
+
+def draw(plot: Plot) -> Figure:
+    """A matplotlib figure of the plot's heat maps, with one colour bar for all: they share a range of values."""
+    rows = -(-len(plot.panels) // plot.columns)
+    with style.house_style():
+        figure = style.new_figure(height=plot.panel_height * rows)
+        axes = figure.subplots(rows, plot.columns, squeeze=False)
+        for axis, heat in zip_longest(axes.flat, plot.panels):
+            if isinstance(heat, Heat):
+                _heat(axis, heat)
+                shown = heat
+            else:
+                axis.set_axis_off()
+        scale = ScalarMappable(Normalize(shown.low, shown.high))
+        figure.colorbar(scale, ax=axes, label=shown.value_label, fraction=0.03, pad=0.02)
+    return figure
+
+
+def _heat(axes: Axes, heat: Heat) -> None:
+    values = np.asarray([[np.nan if value is None else value for value in row] for row in heat.values], float)
+    edges = _edges(np.asarray(heat.columns, float))
+    axes.pcolormesh(edges, np.arange(len(heat.rows) + 1), values, vmin=heat.low, vmax=heat.high, rasterized=False)
+    axes.set_yticks(np.arange(len(heat.rows)) + 0.5, heat.rows)
+    axes.set_title(heat.title)
+    axes.set_xlabel(heat.x.text())
+    axes.set_ylabel(heat.y.text())
+    axes.grid(False)
+    for mark in heat.marks:
+        axes.axvline(mark.x, color=mark.colour or style.PAPER, lw=1.2, ls=(0, (1, 1.5)))
+        axes.text(mark.x, len(heat.rows), f" {mark.label}", fontsize=7, color=style.MUTED, va="bottom", ha="center")
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Borders between neighbouring columns, the outer ones as far out as the next inner ones."""
+    if len(centres) == 1:
+        return np.asarray([centres[0] - 0.5, centres[0] + 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
