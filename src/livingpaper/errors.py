@@ -1,0 +1,37 @@
+"""Errors a user can mend: each message is one line that says what was wrong, where, and what to do next.
+
+The command line prints the message without a traceback and exits with code 2. Work that fails while the paper is being
+made (a stage, a chapter, a number that is missing) is no error of the user: the build goes on and exits with code 1.
+"""
+
+
+class PressError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ProjectError(PressError):
+    """The folder is no project, or its book lists what is not there."""
+
+
+class ParamsError(PressError):
+    """A parameter file, preset or run name is not usable."""
+
+
+class WorkflowError(PressError):
+    """`paper/workflow.yml` says something that cannot be carried out."""
+
+
+class ClaimsError(PressError):
+    """`paper/claims.yml` or `paper/seals.json` is not usable."""
+
+
+class PointerError(PressError):
+    """A pointer into an artifact leaves its folder, names nothing, or names something that cannot be printed."""
+
+
+class BusyError(PressError):
+    """Another build is at work in this project."""
+
+
+class StageFailed(PressError):
+    """A stage or chapter did not do what the workflow says; the rest of the build goes on."""

@@ -1,0 +1,79 @@
+"""Files of the press: atomic writes, digests, JSON, and paths that cannot leave their folder."""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from livingpaper.errors import PointerError, PressError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically (temporary file, fsync, rename); on failure the old file stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    except OSError as error:
+        Path(scratch).unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise PressError(f"{path}: the disk is full; the old file stands; free space and build again") from None
+        raise
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON data atomically, the same bytes for the same data; non-finite numbers are refused."""
+    write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """JSON data of a file of the press, or `None` where there is no usable file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of JSON data, independent of key order."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def bytes_digest(data: bytes) -> str:
+    """SHA-256 (hex) of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """The path `relative` below `folder`; `..`, absolute paths and links that lead out of it are refused."""
+    parts = PurePosixPath(relative).parts
+    plain = bool(parts) and not relative.startswith("/") and ".." not in parts and "\\" not in relative
+    if not plain or "\0" in relative:
+        raise PointerError(f"{relative!r}: expected a path below {folder.name}/, without '..' and not absolute")
+    target = folder.joinpath(*parts)
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise PointerError(f"{relative!r}: leads out of {folder.name}/ through a link")
+    return target

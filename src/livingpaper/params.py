@@ -1,0 +1,90 @@
+"""Presets and runs: `params/<preset>.yml` laid over `params/base.yml`, and the runs its seeds name.
+
+The press knows no parameter but `seeds`; what the others mean is the business of the project's own code.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from livingpaper.errors import ParamsError
+from livingpaper.files import digest
+from livingpaper.validation import nearest
+from livingpaper.yamlfile import read_yaml
+
+PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
+RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of a preset, with its resolved parameters."""
+
+    preset: str
+    params: dict[str, Any]
+    runs: tuple[str, ...]
+
+    def sections(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Digest of each named section."""
+        return {name: digest(self.params[name]) for name in names}
+
+
+def load_study(root: Path, preset: str) -> Study:
+    """The study of a preset; an unknown preset is refused with the list of those that exist."""
+    known = presets(root)
+    if preset not in known:
+        raise ParamsError(
+            f"params {preset!r}: no such preset in params/; there are: {', '.join(known)}{nearest(preset, known)}"
+        )
+    params = merge(_layer(root / "params" / "base.yml", root), _layer(_preset_file(root, preset), root))
+    seeds = params.get("seeds")
+    plain = isinstance(seeds, list) and all(type(seed) is int and 0 <= seed < 10**9 for seed in seeds)
+    if not plain or not seeds or len(set(seeds)) < len(seeds):
+        raise ParamsError(
+            f"params/{preset}.yml: seeds = {seeds!r}: expected different whole numbers, such as [1, 2, 3]"
+        )
+    return Study(preset, params, tuple(f"{preset}-s{seed}" for seed in seeds))
+
+
+def presets(root: Path) -> list[str]:
+    """Names of the presets that exist in `params/` and `params/factors/`."""
+    folder = root / "params"
+    files = [*folder.glob("*.yml"), *folder.glob("factors/*.yml")]
+    return sorted(f.stem for f in files if f != folder / "base.yml" and PRESET_NAME.fullmatch(f.stem))
+
+
+def split_run(root: Path, run: str) -> tuple[str, int]:
+    """Preset and seed of a run's name; anything else, path separators included, is refused."""
+    match = RUN_NAME.fullmatch(run)
+    known = presets(root)
+    if match is None or match["preset"] not in known:
+        raise ParamsError(
+            f"run {run!r}: expected <preset>-s<seed>, such as {known[0] if known else 'quick'}-s1, "
+            f"with a preset of: {', '.join(known)}"
+        )
+    return match["preset"], int(match["seed"])
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with `above` laid over it: mappings merge, everything else is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
+def _layer(path: Path, root: Path) -> dict[str, Any]:
+    name = path.relative_to(root).as_posix()
+    data = read_yaml(path, name, ParamsError).data
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ParamsError(f"{name}: expected a mapping of sections, found {type(data).__name__}")
+    return data
+
+
+def _preset_file(root: Path, preset: str) -> Path:
+    plain = root / "params" / f"{preset}.yml"
+    return plain if plain.is_file() else root / "params" / "factors" / f"{preset}.yml"

@@ -1,0 +1,68 @@
+"""Pointers into artifacts: `analysis/claims_evidence.json#/heldout_accuracy/value` (RFC 6901 behind the `#`)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from livingpaper.errors import PointerError
+from livingpaper.files import inside
+from livingpaper.validation import nearest
+
+STUDY = "study:"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A place in a JSON artifact of a run, or of the study where `study` is true."""
+
+    text: str
+    file: str
+    keys: tuple[str, ...]
+    study: bool = False
+
+    def path(self, artifacts: Path, run: str, preset: str) -> Path:
+        """The artifact's file for a run; a pointer that would leave the run's folder is refused."""
+        folder = artifacts / "studies" / preset if self.study else artifacts / "runs" / run
+        return inside(folder, self.file)
+
+
+def parse_pointer(text: str) -> Pointer:
+    """The pointer written as `text`; anything else is refused with the form expected."""
+    study = text.startswith(STUDY)
+    file, sign, path = text.removeprefix(STUDY).partition("#")
+    if not sign or not file or not file.endswith((".json", ".jsonl")) or not (path == "" or path.startswith("/")):
+        raise PointerError(
+            f"{text!r}: expected <file>.json#/<key>/<key>, such as analysis/evidence.json#/accuracy/value"
+        )
+    inside(Path("folder"), file)
+    keys = tuple(part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:])
+    return Pointer(text, file, keys, study)
+
+
+def read_artifact(path: Path, shown: str) -> Any:
+    """JSON data of an artifact (the list of rows of a .jsonl file); `shown` is its name in messages."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
+    except FileNotFoundError:
+        raise PointerError(f"{shown}: not found") from None
+    except (OSError, ValueError) as error:
+        raise PointerError(f"{shown}: not readable JSON ({error})") from None
+
+
+def follow(data: Any, pointer: Pointer, shown: str) -> Any:
+    """What `pointer` names in `data`; a key that is not there is an error with the nearest one that is."""
+    for depth, key in enumerate(pointer.keys):
+        if isinstance(data, dict) and key in data:
+            data = data[key]
+        elif isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        else:
+            here = "#/" + "/".join(pointer.keys[:depth])
+            known = (
+                list(data) if isinstance(data, dict) else [f"0 to {len(data) - 1}"] if isinstance(data, list) else []
+            )
+            found = f"; there are: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}" if known else ""
+            raise PointerError(f"{shown}{here}: no entry {key!r}{found}{nearest(key, known)}")
+    return data

@@ -1,0 +1,113 @@
+"""The project: the folder with `_quarto.yml` and `paper/workflow.yml`, its layout, and the pages of its book."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from livingpaper.errors import ProjectError
+from livingpaper.files import inside
+from livingpaper.yamlfile import read_yaml
+
+MARKER = "paper/workflow.yml"
+CHAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project by its root folder."""
+
+    root: Path
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of everything computed."""
+        return self.root / "artifacts"
+
+    @property
+    def build(self) -> Path:
+        """Folder of everything the press makes on its way to the site."""
+        return self.root / "build"
+
+    @property
+    def site(self) -> Path:
+        """Folder of the printed site."""
+        return self.root / "_site"
+
+    def manifest(self, scope: str, name: str) -> Path:
+        """Where the manifest of a stage or chapter of a run or study lies."""
+        return self.build / "manifests" / scope / f"{name}.json"
+
+    def executed(self, run: str, chapter: str) -> Path:
+        """Where the executed notebook of a chapter lies."""
+        return self.build / "chapters" / run / f"{chapter}.ipynb"
+
+    def relative(self, path: Path) -> str:
+        """A path as it is called in manifests and messages: relative to the project where it lies in it."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+
+    @cached_property
+    def pages(self) -> tuple[str, ...]:
+        """Source files of the book in reading order, relative to the project."""
+        return tuple(_pages(self.root))
+
+    @cached_property
+    def chapters(self) -> dict[str, str]:
+        """Notebooks of the book by name: `formation-windows` → `chapters/formation-windows.ipynb`."""
+        out: dict[str, str] = {}
+        for page in self.pages:
+            if not page.endswith(".ipynb"):
+                continue
+            name = Path(page).stem
+            if not CHAPTER_NAME.fullmatch(name):
+                raise ProjectError(f"_quarto.yml: chapter {page!r}: expected a name of letters, digits, '-' and '_'")
+            if name in out:
+                raise ProjectError(f"_quarto.yml: chapters {out[name]!r} and {page!r} have the same name; rename one")
+            out[name] = page
+        return out
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project that `LIVINGPAPER_PROJECT` names, else the nearest folder upwards that is one."""
+    given = os.environ.get("LIVINGPAPER_PROJECT")
+    here = Path(given or start or Path.cwd()).resolve()
+    for folder in (here,) if given else (here, *here.parents):
+        if (folder / "_quarto.yml").is_file() and (folder / MARKER).is_file():
+            return Project(folder)
+    raise ProjectError(
+        f"{here}: no project here{'' if given else ' or above'} (no _quarto.yml with {MARKER}): "
+        "change into the project's folder, or set LIVINGPAPER_PROJECT"
+    )
+
+
+def _pages(root: Path) -> Iterator[str]:
+    data = read_yaml(root / "_quarto.yml", "_quarto.yml", ProjectError).data
+    book = data.get("book") if isinstance(data, dict) else None
+    chapters = book.get("chapters") if isinstance(book, dict) else None
+    if not isinstance(book, dict) or not isinstance(chapters, list) or not chapters:
+        raise ProjectError("_quarto.yml: book.chapters: expected a list of .qmd and .ipynb files")
+    appendices = book.get("appendices")
+    for page in _flatten([*chapters, *(appendices if isinstance(appendices, list) else [])]):
+        if not inside(root, page).is_file():
+            raise ProjectError(
+                f"_quarto.yml: book.chapters: {page!r} does not exist; create it or take it off the list"
+            )
+        yield page
+
+
+def _flatten(items: list[Any]) -> Iterator[str]:
+    """Files of a list of chapters, parts with chapters of their own included."""
+    for item in items:
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            head = item.get("part") or item.get("file") or item.get("href")
+            if isinstance(head, str) and head.endswith((".qmd", ".md", ".ipynb")):
+                yield head
+            inner = item.get("chapters")
+            yield from _flatten(inner if isinstance(inner, list) else [])
+        else:
+            raise ProjectError(f"_quarto.yml: book.chapters: {item!r}: expected a file or a part with chapters")

@@ -1,0 +1,1 @@
+"""What is stale, and why: the one authority. See `livingpaper.staleness.verdict`."""
