@@ -45,10 +45,10 @@ def generate_benchmark(run: RunName, overrides: Overrides = []) -> None:  # noqa
 
     Example: `formation generate-benchmark --run quick-s1`
     """
-    from formation.artifacts import create_run
+    from formation.artifacts import open_run
     from formation.benchmark.stage import generate_for_run
 
-    generate_for_run(create_run(run, overrides=overrides))
+    generate_for_run(open_run(run, overrides=overrides), overrides)
 
 
 @app.command()

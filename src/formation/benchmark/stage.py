@@ -1,21 +1,34 @@
 """The `generate-benchmark` stage of a run: the dataset, its reports, and the run's pointer to them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark import store
 from formation.benchmark.generate import Dataset, generate
+from formation.benchmark.reports import load_sanity, write_reports
+from formation.benchmark.sanity import refuse_violations, sanity_report
 from formation.errors import ArtifactError
 
 POINTER, POINTER_SCHEMA = "benchmark.json", "benchmark-pointer/1"
 
 
-def generate_for_run(run: Run) -> Path:
-    """Write the run's dataset (unless it is there already) and `benchmark.json`; return the dataset's folder."""
+def generate_for_run(run: Run, overrides: Sequence[str] = ()) -> Path:
+    """The dataset's folder, written unless it is there already, with its reports and the run's `benchmark.json`.
+
+    `overrides` are those `run` was opened with; they go into its `params.json` if it has none yet. Raises
+    `BenchmarkError`, and writes nothing, where the parameters cannot be satisfied or the streams would break a rule of
+    their setting.
+    """
     dataset = generate(run.params.benchmark, run.params.model.context)
+    report = sanity_report(dataset)
+    refuse_violations(report)
+    artifacts.create_run(run.name, run.root, overrides)
     base = artifacts.artifacts_folder(run.root)
     folder = store.write(dataset, base / "benchmarks", _remedy(run))
+    write_reports(dataset, report, folder)
     pointer = {
         "schema": POINTER_SCHEMA,
         "digest": folder.name,
@@ -23,8 +36,11 @@ def generate_for_run(run: Run) -> Path:
         "params_digest": store.params_digest(run.params.benchmark),
     }
     artifacts.write_json(run.path(POINTER), pointer)
-    streams = sum(len(split.tokens) for split in dataset.splits.values())
-    print(f"{run.name}: {run.params.benchmark.setting} benchmark {folder.name[:12]}, {streams} streams")
+    streams, worst = sum(len(split.tokens) for split in dataset.splits.values()), report["worst_heuristic"]
+    print(
+        f"{run.name}: {dataset.params.setting} benchmark {folder.name[:12]}, {streams} streams, the oracle answers all; "
+        f"best shortcut on stale reads {worst['value']:.2f} ({worst['label']})"
+    )
     return folder
 
 
@@ -34,6 +50,11 @@ def load_for_run(run: Run) -> Dataset:
     Raises `ArtifactError` if it was not generated, is damaged, or was made with other parameters (both digests named).
     """
     return store.load(folder_of_run(run), _remedy(run))
+
+
+def sanity_for_run(run: Run) -> dict[str, Any]:
+    """The sanity report of the run's dataset."""
+    return load_sanity(folder_of_run(run), _remedy(run))
 
 
 def folder_of_run(run: Run) -> Path:

@@ -40,10 +40,11 @@ def key_twins(
 ) -> tuple[Bool[np.ndarray, "stream"], KeyTwins]:
     """Which programs have a key twin, and for those a random one among all that obey the rules.
 
-    `partner` says which key slots may exchange values. In the twin every read has a supporting write, and the target
-    finds the partner's. `hardened` demands the split's lags and no key twice in a row of it, too. `source` prefers
-    that, but its two-key streams write the keys in turn, where no exchange can keep the order: there a twin may have
-    shorter lags and repeat a key.
+    `partner` says which key slots may exchange values. The target has a stale value, or "any value of the key" would
+    answer it in base and twin; in the twin every read has a supporting write, and the target finds the partner's.
+    `hardened` demands the split's lags and no key twice in a row of the twin, too. `source` prefers that, but its
+    two-key streams write the keys in turn, where no exchange can keep the order: there a twin may have shorter lags,
+    repeat a key, and read one before it is overwritten.
     """
     size = max(1, _CELLS // (shape.reads * shape.active * shape.writes * shape.active))
     parts = [
@@ -96,7 +97,8 @@ def _candidates(
     rows = np.arange(streams)[:, None]
     latest = last_write(programs.keys, active)[rows, programs.gap]  # stream read active
     mine = latest[rows, np.arange(reads), programs.asked][..., None].repeat(active, axis=2)
-    exists = (latest >= 0) & (latest != mine)
+    stale = writes_so_far(programs.keys, active)[rows, programs.gap, programs.asked] > 1
+    exists = (latest >= 0) & (latest != mine) & stale[..., None]
     keys = np.broadcast_to(programs.keys.astype(np.int16)[:, None, None], (streams, reads, active, shape.writes)).copy()
     np.put_along_axis(keys, mine[..., None], np.arange(active, dtype=np.int16)[:, None], axis=3)
     own = np.broadcast_to(programs.asked[:, :, None, None], (streams, reads, active, 1)).astype(np.int16)
