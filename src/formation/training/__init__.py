@@ -1,0 +1,1 @@
+"""Training: deterministic, resumable, replayable from any checkpoint."""
