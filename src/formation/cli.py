@@ -51,6 +51,18 @@ def generate_benchmark(run: RunName, overrides: Overrides = []) -> None:  # noqa
     generate_for_run(open_run(run, overrides=overrides), overrides)
 
 
+@app.command("dataset-geometry-report")
+def dataset_geometry_report(run: RunName) -> None:
+    """Measure the relation the dataset asks for: event graphs, pairs, lags, shortcuts, oracle.
+
+    Example: `formation dataset-geometry-report --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.geometry.dataset import dataset_geometry_report as report
+
+    report(open_run(run))
+
+
 @app.command()
 def train(
     run: RunName,

@@ -38,7 +38,7 @@ def generate_for_run(run: Run, overrides: Sequence[str] = ()) -> Path:
     artifacts.write_json(run.path(POINTER), pointer)
     streams, worst = sum(len(split.tokens) for split in dataset.splits.values()), report["worst_heuristic"]
     print(
-        f"{run.name}: {dataset.params.setting} benchmark {folder.name[:12]}, {streams} streams, the oracle answers all; "
+        f"{run.name}: {dataset.params.setting} benchmark {folder.name[:12]}, {streams} streams, oracle right on all; "
         f"best shortcut on stale reads {worst['value']:.2f} ({worst['label']})"
     )
     return folder
