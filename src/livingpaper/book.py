@@ -1,0 +1,323 @@
+"""Reads `_quarto.yml`, the only description of the book.
+
+Covers what a book of this press uses. Whatever else stands in the file is named in `Book.warnings`, never ignored in
+silence: Quarto would understand it, the embedded renderer does not.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from livingpaper.errors import PointerError, PressError
+from livingpaper.files import inside
+from livingpaper.yamlfile import read_yaml
+
+FILE = "_quarto.yml"
+_FOLDS = {"true", "show", "false"}
+
+
+class BookError(PressError):
+    """`_quarto.yml` does not describe a book this press can print."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the book: its source, the part it stands in, and whether it is an appendix."""
+
+    source: str
+    part: str | None = None
+    appendix: bool = False
+
+
+@dataclass(frozen=True)
+class HtmlFormat:
+    """What `format: html` says."""
+
+    code_fold: str = "false"  # true: closed, show: open, false: not folded
+    code_summary: str = "Code"
+    echo: bool = True
+    toc_depth: int = 3
+    css: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PdfFormat:
+    """What `format: typst` says."""
+
+    echo: bool = True
+    toc_depth: int = 2
+    paper: str = "a4"
+    font_size: str = "10.5pt"
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book: what it is called, its pages in order, and how it is printed."""
+
+    root: Path
+    title: str
+    entries: tuple[Entry, ...]
+    subtitle: str = ""
+    author: str = ""
+    date: str = ""
+    description: str = ""
+    language: str = "en"
+    output: str = "_site"
+    output_file: str = ""
+    footer: str = ""
+    repository: str = ""
+    site_url: str = ""
+    bibliography: tuple[str, ...] = ()
+    csl: str = ""
+    filters: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    html: HtmlFormat = field(default_factory=HtmlFormat)
+    pdf: PdfFormat | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def notebooks(self) -> tuple[str, ...]:
+        """Sources of the chapters that are notebooks, in order."""
+        return tuple(entry.source for entry in self.entries if entry.source.endswith(".ipynb"))
+
+
+def read_book(root: Path, profile: str = "") -> Book:
+    """The book `_quarto.yml` in `root` describes, with `_quarto-<profile>.yml` laid over it where that exists."""
+    data = _read(root / FILE)
+    overlay = root / f"_quarto-{profile}.yml"
+    if profile and PurePosixPath(profile).name == profile and overlay.is_file():
+        data = merge(data, _read(overlay))
+    top = Section(data, "")
+    project, book, formats = top.section("project"), top.section("book"), top.section("format")
+    if (kind := project.text("type", "book")) != "book":
+        raise BookError(f"{FILE}: project.type is {kind!r}, expected 'book'")
+    project.skip("pre-render", "post-render", "execute-dir", "render", "lib-dir", "preview")
+    execute = top.section("execute")
+    execute.skip("enabled", "freeze", "cache", "daemon")
+    echo = execute.flag("echo", True)
+    top.skip("ipynb-filters", "number-sections", "link-citations", "profile", "metadata-files")
+    out = Book(
+        root=root,
+        title=book.required("title"),
+        entries=tuple(_entries(book, root)),
+        subtitle=book.text("subtitle"),
+        author=book.text("author"),
+        date=book.text("date"),
+        description=book.text("description"),
+        language=top.text("lang", "en"),
+        output=_inside(root, project.text("output-dir", "_book"), f"{FILE}: project.output-dir"),
+        output_file=book.text("output-file"),
+        footer=_footer(book),
+        repository=book.text("repo-url"),
+        site_url=book.text("site-url"),
+        bibliography=_files(top, "bibliography", root),
+        csl=next(iter(_files(top, "csl", root)), ""),
+        filters=_filters(top, root),
+        resources=_files(project, "resources", root),
+        html=_html(formats, echo, root),
+        pdf=_pdf(formats, echo),
+    )
+    # these shape Quarto's pages only; the embedded ones have their own sidebar, search and downloads
+    book.skip(
+        "search", "sidebar", "downloads", "page-navigation", "reader-mode", "favicon", "open-graph", "repo-actions"
+    )
+    warnings = [f"{FILE}: {name} is not covered by the embedded renderer" for name in top.left_over()]
+    return Book(**{**{name: getattr(out, name) for name in out.__dataclass_fields__}, "warnings": tuple(warnings)})
+
+
+def merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with a profile laid over it: mappings merge, lists are joined (as in Quarto), the rest is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            out[key] = merge(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            out[key] = [*old, *(item for item in value if item not in old)]
+        else:
+            out[key] = value
+    return out
+
+
+class Section:
+    """A mapping of `_quarto.yml` that remembers which of its keys were asked for."""
+
+    def __init__(self, data: Any, name: str) -> None:
+        if not isinstance(data, dict):
+            raise BookError(f"{FILE}: {name or 'the file'} is {data!r}, expected a mapping of keys")
+        self._data: dict[Any, Any] = data
+        self._name = name
+        self._asked: set[Any] = set()
+        self._inner: list[Section] = []
+
+    def named(self, key: str) -> str:
+        """The key as a message calls it: `book.title`."""
+        return f"{self._name}.{key}" if self._name else key
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which counts as understood from now on."""
+        self._asked.add(key)
+        value = self._data.get(key)
+        return default if value is None else value
+
+    def skip(self, *keys: str) -> None:
+        """Count keys as understood that only concern Quarto."""
+        self._asked.update(keys)
+
+    def section(self, key: str) -> "Section":
+        """The mapping under a key; empty if absent."""
+        inner = Section(self.get(key, {}), self.named(key))
+        self._inner.append(inner)
+        return inner
+
+    def text(self, key: str, default: str = "") -> str:
+        """The text under a key; numbers and dates are taken as they print."""
+        value = self.get(key, default)
+        if isinstance(value, list | dict):
+            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected text")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def required(self, key: str) -> str:
+        """The text under a key that must be there."""
+        value = self.text(key).strip()
+        if not value:
+            raise BookError(f"{FILE}: {self.named(key)} is missing, expected text")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """The switch under a key."""
+        value = self.get(key, default)
+        if not isinstance(value, bool):
+            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected true or false")
+        return value
+
+    def number(self, key: str, default: int) -> int:
+        """The whole number under a key."""
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 6:
+            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected a number from 1 to 6")
+        return value
+
+    def left_over(self) -> Iterator[str]:
+        """Names of the keys nobody asked for, in this mapping and below."""
+        yield from (self.named(str(key)) for key in self._data if key not in self._asked)
+        for inner in self._inner:
+            yield from inner.left_over()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = read_yaml(path, path.name, BookError).data
+    if data is not None and not isinstance(data, dict):
+        raise BookError(f"{path.name}: expected a mapping of keys, found {type(data).__name__}")
+    return data or {}
+
+
+def _entries(book: Section, root: Path) -> Iterator[Entry]:
+    seen: set[str] = set()
+    for key, appendix in (("chapters", False), ("appendices", True)):
+        for item, part in _flat(book.get(key, []), book.named(key)):
+            source = _file(root, item, f"{FILE}: {book.named(key)}")
+            if not source.endswith((".qmd", ".md", ".ipynb")):
+                raise BookError(f"{FILE}: {book.named(key)}: {source} is not a .qmd, .md or .ipynb file")
+            if source in seen:
+                raise BookError(f"{FILE}: {book.named(key)}: {source} is listed twice")
+            seen.add(source)
+            yield Entry(source, part, appendix)
+    if "index.qmd" not in seen:
+        raise BookError(f"{FILE}: book.chapters has no index.qmd, expected it as the first chapter (the home page)")
+
+
+def _flat(items: Any, name: str) -> Iterator[tuple[str, str | None]]:
+    """Files and the part each stands in."""
+    if not isinstance(items, list):
+        raise BookError(f"{FILE}: {name} is {items!r}, expected a list of files")
+    for item in items:
+        if isinstance(item, str):
+            yield item, None
+        elif isinstance(item, dict) and isinstance(item.get("part"), str) and set(item) <= {"part", "chapters"}:
+            yield from (
+                (file, item["part"]) for file, _ in _flat(item.get("chapters") or [], f"{name}: {item['part']}")
+            )
+        else:
+            raise BookError(f"{FILE}: {name} has {item!r}, expected a file or a part with chapters")
+
+
+def _inside(root: Path, name: str, where: str) -> str:
+    """A path relative to the project that stays inside it."""
+    try:
+        inside(root, name)
+    except PointerError:
+        raise BookError(f"{where} is {name!r}, expected a path inside the project") from None
+    return str(PurePosixPath(name))
+
+
+def _file(root: Path, name: str, where: str) -> str:
+    inside = _inside(root, name, where)
+    if not (root / inside).is_file():
+        raise BookError(f"{where}: {name} does not exist")
+    return inside
+
+
+def _files(section: Section, key: str, root: Path) -> tuple[str, ...]:
+    value = section.get(key, [])
+    names: Sequence[Any] = value if isinstance(value, list) else [value]
+    return tuple(_file(root, str(name), f"{FILE}: {section.named(key)}") for name in names)
+
+
+def _filters(top: Section, root: Path) -> tuple[str, ...]:
+    """Lua filters that run before everything else, the only kind the embedded renderer has a place for."""
+    found = []
+    for item in top.get("filters", []):
+        entry = {"path": item, "at": "pre-quarto"} if isinstance(item, str) else item
+        if not isinstance(entry, dict) or entry.get("at") != "pre-ast" or not str(entry.get("path")).endswith(".lua"):
+            raise BookError(f"{FILE}: filters has {item!r}, expected {{at: pre-ast, path: <file>.lua}}")
+        found.append(_file(root, str(entry["path"]), f"{FILE}: filters"))
+    return tuple(found)
+
+
+def _footer(book: Section) -> str:
+    value = book.get("page-footer", "")
+    if isinstance(value, dict):
+        section = book.section("page-footer")
+        return " ".join(filter(None, (section.text(side) for side in ("left", "center", "right"))))
+    return book.text("page-footer")
+
+
+def _html(formats: Section, echo: bool, root: Path) -> HtmlFormat:
+    section = formats.section("html") if isinstance(formats.get("html", {}), dict) else Section({}, "format.html")
+    # looks and sizes of Quarto's own pages
+    section.skip(
+        "theme", "toc", "toc-title", "html-math-method", "number-sections", "link-external-newwindow", "code-copy",
+        "code-overflow", "anchor-sections", "smooth-scroll", "grid", "lightbox", "embed-resources", "link-external-icon",
+        "citations-hover", "footnotes-hover", "crossrefs-hover", "mainfont", "monofont", "fontsize", "linestretch",
+        "respect-user-color-scheme", "toc-location", "axe", "highlight-style", "syntax-highlighting", "code-tools", "canonical-url",
+    )  # fmt: skip
+    fold = section.text("code-fold", "false")
+    if fold not in _FOLDS:
+        raise BookError(f"{FILE}: format.html.code-fold is {fold!r}, expected one of: {', '.join(sorted(_FOLDS))}")
+    return HtmlFormat(
+        code_fold=fold,
+        code_summary=section.text("code-summary", "Code"),
+        echo=section.flag("echo", echo),
+        toc_depth=section.number("toc-depth", 3),
+        css=_files(section, "css", root),
+    )
+
+
+def _pdf(formats: Section, echo: bool) -> PdfFormat | None:
+    value = formats.get("typst")
+    if value is None:
+        return None
+    section = formats.section("typst") if isinstance(value, dict) else Section({}, "format.typst")
+    # numbering and the look of Quarto's own PDF; the embedded one always numbers sections
+    section.skip(
+        "number-sections", "toc", "keep-typ", "mainfont", "margin", "section-numbering", "brand", "pdf-standard",
+        "output-file", "include-in-header", "template-partials", "syntax-highlighting", "highlight-style", "mathfont", "codefont",
+    )  # fmt: skip
+    return PdfFormat(
+        echo=section.flag("echo", echo),
+        toc_depth=section.number("toc-depth", 2),
+        paper=section.text("papersize", "a4"),
+        font_size=section.text("fontsize", "10.5pt"),
+    )

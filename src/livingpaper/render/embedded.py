@@ -1,0 +1,75 @@
+"""The embedded renderer: pandoc, Typst and Pagefind from their wheels, nothing else installed.
+
+Order: read all pages → one form for floats → numbers over the whole book → references and links → HTML → frame →
+search → PDF → into place. Everything is made in a folder of its own first; what stands in the site is replaced at the
+end, also when a page has an error in it (the page then says so, and `RenderError` names them all).
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from livingpaper.book import Book, read_book
+from livingpaper.printing import Printing
+from livingpaper.render import bibliography, html, links, numbering, search, site, structure
+from livingpaper.render.errors import RenderError
+from livingpaper.render.pages import Page, read_pages
+from livingpaper.render.pandoc import Pandoc
+from livingpaper.render.publish import publish
+
+BUILD = Path("build/print")
+RUNS = "runs"  # folder of the other runs' printings in the main one
+
+
+def render_embedded(root: Path, printing: Printing) -> None:
+    """Print the book for one run; errors in pages are raised together after the site is in place."""
+    book = read_book(root)
+    pandoc = Pandoc(root, root / BUILD / "pandoc")
+    made = root / BUILD / printing.run / "site"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    pages = _site(book, printing, pandoc, made)
+    messages = [*book.warnings, *(message for page in pages for message in page.warnings)]
+    for message in dict.fromkeys(messages):
+        print(f"warning: {message}", file=sys.stderr)
+    publish(made, root / printing.output, keep=frozenset({RUNS}) if printing.main else frozenset())
+    pandoc.prune()
+    errors = list(dict.fromkeys(message for page in pages for message in page.errors))
+    if errors:
+        raise RenderError(f"run {printing.run}: " + "; ".join(errors))
+
+
+def _site(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Page]:
+    pages = read_pages(book, printing, pandoc, "html")
+    for page in pages:
+        page.blocks = structure.normalise(page.blocks)
+    targets = numbering.number_pages(pages)
+    by_source = {page.source: page for page in pages}
+    files = set(book.html.css) | set(book.resources)
+    for page in pages:
+        numbering.resolve(page, targets, lambda here, target: f"/{target.page.source}#{target.identifier}")
+        files |= links.for_site(book, page, by_source)
+    cited = sorted({key for page in pages for key in bibliography.works(page.blocks)})
+    bodies = [html.write_body(book, page, pandoc, _figures(page), cited) for page in pages]
+    frame = site.Frame(book, printing, pages, bodies, pdf="")
+    for index, page in enumerate(pages):
+        _write(made, page.url, frame.page(index).encode())
+        for name, data in page.figures.items():
+            _write(made, name.lstrip("/"), data)
+    for name in sorted(files):
+        _write(made, name, (book.root / name).read_bytes())
+    for name, data in site.static_files().items():
+        _write(made, name, data)
+    search.index(made)
+    return pages
+
+
+def _figures(page: Page) -> dict[str, bytes]:
+    """The page's figures by the URL they have on it."""
+    return {links.relative(page, name.lstrip("/")): data for name, data in page.figures.items()}
+
+
+def _write(made: Path, name: str, data: bytes) -> None:
+    path = made / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
