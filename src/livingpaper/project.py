@@ -45,6 +45,10 @@ class Project:
         """Where the executed notebook of a chapter lies."""
         return self.build / "chapters" / run / f"{chapter}.ipynb"
 
+    def failed(self, run: str, chapter: str) -> Path:
+        """Where a chapter that raised is kept, executed up to its error."""
+        return self.executed(run, f"{chapter}.failed")
+
     def relative(self, path: Path) -> str:
         """A path as it is called in manifests and messages: relative to the project where it lies in it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()

@@ -99,7 +99,7 @@ class ChapterReads(Strict):
 class Chapters(Strict):
     """What all chapters may read, and what single chapters read beside it."""
 
-    defaults: ChapterReads = Field(default_factory=lambda: ChapterReads())
+    defaults: ChapterReads = Field(default_factory=lambda: ChapterReads.model_validate({}))
     own: dict[str, ChapterReads] = Field(default_factory=dict)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from livingpaper.files import digest, read_json, write_json
 
@@ -43,15 +42,27 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     write_json(path, {"schema": _SCHEMA, "seal": digest(body), **body})
 
 
-def read_begun(path: Path) -> dict[str, Any]:
-    """What is known of an execution that began and left no manifest: `start` digest and last known `seconds`."""
+@dataclass(frozen=True)
+class Begun:
+    """What is known of an execution that began and left no manifest."""
+
+    start: str
+    seconds: float  # how long it took when it last came to its end; 0 if it never did
+    expected: tuple[str, ...]  # outputs that it had, from the same inputs, before it had to run again
+
+
+def read_begun(path: Path) -> Begun | None:
+    """The note of an execution that began, or `None` if there is none."""
     data = read_json(_begun(path))
-    return data if isinstance(data, dict) else {}
+    try:
+        return Begun(str(data["start"]), float(data["seconds"]), tuple(map(str, data["expected"])))
+    except (TypeError, KeyError, ValueError):
+        return None
 
 
-def write_begun(path: Path, start: str, seconds: float) -> None:
+def write_begun(path: Path, begun: Begun) -> None:
     """Note that an execution begins; its old manifest no longer holds."""
-    write_json(_begun(path), {"start": start, "seconds": seconds})
+    write_json(_begun(path), asdict(begun))
     path.unlink(missing_ok=True)
 
 

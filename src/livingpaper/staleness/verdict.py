@@ -8,7 +8,7 @@ looked for (found or not), and its own outputs. Timestamps never count.
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -18,7 +18,15 @@ from livingpaper.files import digest
 from livingpaper.project import MARKER
 from livingpaper.staleness.cells import read_cells
 from livingpaper.staleness.imports import CodeIndex
-from livingpaper.staleness.manifest import Inputs, Manifest, clear_begun, read_begun, read_manifest, write_manifest
+from livingpaper.staleness.manifest import (
+    Begun,
+    Inputs,
+    Manifest,
+    clear_begun,
+    read_begun,
+    read_manifest,
+    write_manifest,
+)
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.packages import Lock
 from livingpaper.staleness.reads import owns
@@ -53,6 +61,7 @@ class Verdict:
     contents: dict[str, str | None] | None = None  # declared files as they are now; `None` if fresh
     origin: Origin = Origin.UNKNOWN
     damaged: tuple[str, ...] = ()  # outputs that are not what the manifest says
+    expected: tuple[str, ...] = ()  # outputs it had when these same inputs last came to an end
 
 
 class Authority:
@@ -77,19 +86,18 @@ class Authority:
             return Verdict(State.PROSE, reason, inputs)
         contents = self._contents(task)
         start = digest([_executed(inputs), contents])
-        known = manifest.start if manifest else read_begun(path).get("start")
-        origin = Origin.UNKNOWN if known is None else Origin.SAME if known == start else Origin.OTHER
-        if manifest is None and known is not None:
-            reason = (
-                "it was interrupted or failed" if origin is Origin.SAME else "it failed, and something changed since"
-            )
-        return Verdict(State.STALE, reason, inputs, start, contents, origin, tuple(damaged))
+        before = manifest or read_begun(path)
+        origin = Origin.UNKNOWN if before is None else Origin.SAME if before.start == start else Origin.OTHER
+        if isinstance(before, Begun):
+            reason = "it failed or was interrupted" + ("" if origin is Origin.SAME else ", and something changed since")
+        expected = _expected(before) if origin is Origin.SAME else ()
+        return Verdict(State.STALE, reason, inputs, start, contents, origin, tuple(damaged), expected)
 
     def seconds(self, task: Task) -> float | None:
         """How long the task took when it last ran, if known."""
         path = self.project.manifest(task.scope, task.name)
-        manifest = read_manifest(path)
-        return manifest.seconds if manifest else read_begun(path).get("seconds")
+        before = read_manifest(path) or read_begun(path)
+        return before.seconds if before and before.seconds else None
 
     def inputs(self, task: Task) -> Inputs:
         """Everything known before a task runs that its results depend on, artifacts apart."""
@@ -147,6 +155,13 @@ class Authority:
         write_manifest(path, manifest)
         clear_begun(path)
         return manifest
+
+    def reword(self, task: Task, verdict: Verdict) -> None:
+        """Renew the manifest of a chapter whose text changed around its cells."""
+        path = self.project.manifest(task.scope, task.name)
+        manifest = read_manifest(path)
+        if manifest is not None:
+            write_manifest(path, replace(manifest, inputs=verdict.inputs, outputs=self.outputs(task)))
 
     def _reads(self, task: Task, verdict: Verdict, reads: list[str]) -> dict[str, str | None]:
         """Digest of what was read; of everything declared, if the task recorded nothing at all."""
@@ -236,6 +251,10 @@ def _executed(inputs: Inputs) -> Inputs:
     """Inputs without the text around a chapter's cells, which nothing executes."""
     cells = {name: value for name, value in inputs.get("cells", {}).items() if name != "prose"}
     return {**inputs, "cells": cells}
+
+
+def _expected(before: Manifest | Begun | None) -> tuple[str, ...]:
+    return tuple(before.outputs) if isinstance(before, Manifest) else before.expected if before else ()
 
 
 def _damage(name: str, before: dict[str, str], now: dict[str, str]) -> str:

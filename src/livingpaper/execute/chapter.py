@@ -1,0 +1,71 @@
+"""Executes one prepared notebook by papermill: `python -m livingpaper.execute.chapter PREPARED EXECUTED`.
+
+Runs in a process of its own. The kernel is this very Python, whatever kernels are installed for the user. When a cell
+raises, the notebook up to there is written with a small file beside it that names the cell; the exit code is then 3.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import execute_notebook, remove_error_markers
+
+from livingpaper import notebooks
+from livingpaper.execute.outcomes import RAISED
+
+_STARTUP = 120  # seconds a kernel may take to start on a busy machine
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts kernels with the Python that runs the press."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The one kernel there is."""
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="Python 3", language="python")
+
+
+def main(prepared: Path, executed: Path) -> int:
+    """Execute `prepared` into `executed`; 0, or 3 if a cell raised."""
+    try:
+        execute_notebook(
+            prepared,
+            executed,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            start_timeout=_STARTUP,
+            cwd=os.getcwd(),
+            kernel_manager_class=ThisPython,
+            coalesce_streams=True,
+        )
+    except PapermillExecutionError as error:
+        _explain(error, executed)
+        print("\n".join(error.traceback), file=sys.stderr)
+        return RAISED
+    return 0
+
+
+def _explain(error: Any, executed: Path) -> None:
+    """Take papermill's own marks off the notebook and write down which cell of the source raised what."""
+    notebook = remove_error_markers(notebooks.read(executed))
+    notebooks.write(executed, notebook)
+    before = notebook.cells[: error.cell_index]
+    injected = any("injected-parameters" in cell.metadata.get("tags", []) for cell in before)
+    about = {
+        "cell": error.cell_index + (0 if injected else 1),
+        "name": error.ename,
+        "message": str(error.evalue).strip().split("\n")[0][:300],
+    }
+    executed.with_suffix(".error").write_text(json.dumps(about))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
