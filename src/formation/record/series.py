@@ -25,6 +25,11 @@ class Metric(StrEnum):
         """Unit of the metric's values."""
         return "nats" if self is Metric.LOG_PROB else "fraction"
 
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric counts reads, so that it lies in [0, 1]."""
+        return self not in (Metric.LOG_PROB, Metric.ABOVE_SHORTCUT)
+
 
 @dataclass(frozen=True)
 class Series:

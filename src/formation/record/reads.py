@@ -1,0 +1,77 @@
+"""Per-read outcomes of one checkpoint, `analysis/reads/step_XXXXXX.safetensors`: the sweep's unit of progress.
+
+One file holds a checkpoint's outcomes and, in its header, its finished row and what both were made from. It is written
+in one step, so a killed sweep leaves whole files or none.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from formation import artifacts
+from formation.artifacts import Run
+from formation.errors import ArtifactError
+from formation.record.outcomes import Outcomes, from_arrays, to_arrays
+from formation.record.rows import SCHEMA as ROW_SCHEMA
+from formation.record.rows import Row, Source, as_json, from_json
+
+SCHEMA = "checkpoint-reads/1"
+METRICS = "analysis/checkpoint_metrics.jsonl"
+
+
+def reads_path(run: Run, step: int) -> Path:
+    """Where the outcomes of a checkpoint are."""
+    return run.path(f"analysis/reads/step_{step:06d}.safetensors")
+
+
+def write_reads(run: Run, outcomes: Outcomes, row: Row) -> None:
+    """Write a finished checkpoint, atomically."""
+    about = {"schema": SCHEMA, "run": run.name, "step": row.step, "row": as_json(row)}
+    artifacts.write_arrays(reads_path(run, row.step), to_arrays(outcomes), about)
+
+
+def read_row(run: Run, step: int) -> Row:
+    """The finished row of a checkpoint; `ArtifactError` if there is none or its file is damaged."""
+    _, about = artifacts.read_arrays(reads_path(run, step), SCHEMA, remedy(run))
+    return from_json(about["row"])
+
+
+def load_rows(run: Run, source: Source) -> list[Row]:
+    """The rows of the run's finished sweep, in order of steps.
+
+    Raises `ArtifactError` if there is none, or it is a sweep of other parameters, benchmark or probe set, naming both.
+    """
+    path = run.path(METRICS)
+    rows = [from_json(data) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy(run))]
+    if not rows:
+        raise ArtifactError(f"{path}: no rows; delete it and run: {remedy(run)}")
+    for row in rows:
+        _require_same(path, row, run, source)
+    return rows
+
+
+def load_outcomes(run: Run, rows: Sequence[Row]) -> list[Outcomes]:
+    """The outcomes behind the rows; `ArtifactError` if a file is missing, damaged or not of its row."""
+    out = []
+    for row in rows:
+        path = reads_path(run, row.step)
+        arrays, about = artifacts.read_arrays(path, SCHEMA, remedy(run))
+        if about["row"] != as_json(row):
+            raise ArtifactError(f"{path}: is of another sweep than {METRICS}; run: {remedy(run)}")
+        out.append(from_arrays(arrays))
+    return out
+
+
+def remedy(run: Run) -> str:
+    """The command that makes these files."""
+    return f"formation checkpoint-sweep --run {run.name}"
+
+
+def _require_same(path: Path, row: Row, run: Run, source: Source) -> None:
+    if row.run != run.name:
+        raise ArtifactError(f"{path}: run is {row.run!r}, expected {run.name!r}; run: {remedy(run)}")
+    for field, expected in source.model_dump().items():
+        found = getattr(row.source, field)
+        if found != expected:
+            raise ArtifactError(
+                f"{path}: step {row.step}: {field} is {found[:12]}, but the run has {expected[:12]}; run: {remedy(run)}"
+            )
