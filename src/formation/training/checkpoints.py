@@ -56,12 +56,12 @@ def load_checkpoint(run: Run, step: int) -> Checkpoint:
 
     Raises `ArtifactError` for a missing (naming those that exist) or damaged file, `TrainingError` for a foreign one.
     """
-    path = checkpoint_path(run, step)
-    if not path.is_file():
-        artifacts.record_read(path)
-        raise ArtifactError(f"{path}: no checkpoint of step {step}; {_available(run)}")
-    arrays, about = artifacts.read_arrays(path, SCHEMA, _remedy(run))
-    _refuse_foreign(run, step, path, arrays, about)
+    file = path(run, step)
+    if not file.is_file():
+        artifacts.record_read(file)
+        raise ArtifactError(f"{file}: no checkpoint of step {step}; {_available(run)}")
+    arrays, about = artifacts.read_arrays(file, SCHEMA, _remedy(run))
+    _refuse_foreign(run, step, file, arrays, about)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     weights, exp_avg, exp_avg_sq = (_with_prefix(tensors, f"{kind}.") for kind in ("model", *MOMENTS))
     return Checkpoint(step, weights, exp_avg, exp_avg_sq, tensors["generator"], about)
@@ -82,9 +82,9 @@ def steps(run: Run) -> list[int]:
 
 def save_checkpoint(run: Run, state: TrainingState, how: Execution, data_digest: str) -> Path:
     """Write the state as the run's checkpoint of its step and return the file."""
-    path = checkpoint_path(run, state.step)
-    artifacts.write_arrays(path, _arrays(state), _about(run, state, how, data_digest))
-    return path
+    file = path(run, state.step)
+    artifacts.write_arrays(file, _arrays(state), _about(run, state, how, data_digest))
+    return file
 
 
 def restore(run: Run, checkpoint: Checkpoint, how: Execution) -> TrainingState:
@@ -108,23 +108,23 @@ def schedule(run: Run) -> list[int]:
     return sorted({*range(0, training.steps, training.checkpoint_every), training.steps})
 
 
-def checkpoint_path(run: Run, step: int) -> Path:
+def path(run: Run, step: int) -> Path:
     """The file of a step's checkpoint."""
     return run.path(f"{FOLDER}/step_{step:06d}.safetensors")
 
 
-def require_same_origin(checkpoint: Checkpoint, path: Path, how: Execution, data_digest: str) -> None:
+def require_same_origin(run: Run, checkpoint: Checkpoint, how: Execution, data_digest: str) -> None:
     """Refuse to go on from a checkpoint whose streams or execution are not those of now: the bytes would differ."""
-    about = checkpoint.about
+    file, about = path(run, checkpoint.step), checkpoint.about
     if about["data_digest"] != data_digest:
         raise TrainingError(
-            f"{path}: trained on streams {about['data_digest'][:12]}, now they are {data_digest[:12]}; "
+            f"{file}: trained on streams {about['data_digest'][:12]}, now they are {data_digest[:12]}; "
             f"move the run's checkpoints folder away to train anew"
         )
     for field, now in how.as_dict().items():
         if (then := about["execution"][field]) != now:
             raise TrainingError(
-                f"{path}: {field} was {then!r}, now it is {now!r}; the run would not end in the same bytes: "
+                f"{file}: {field} was {then!r}, now it is {now!r}; the run would not end in the same bytes: "
                 f"go on as it began, or move the run's checkpoints folder away to train anew"
             )
 
@@ -160,7 +160,7 @@ def _about(run: Run, state: TrainingState, how: Execution, data_digest: str) -> 
 
 
 def _refuse_foreign(
-    run: Run, step: int, path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+    run: Run, step: int, file: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
 ) -> None:
     """Raise `TrainingError` unless the file is this run's, of this step, and fits the run's model."""
     expected = {
@@ -171,7 +171,7 @@ def _refuse_foreign(
     for field, wanted in expected.items():
         if about.get(field) != wanted:
             raise TrainingError(
-                f"{path}: not a checkpoint of run {run.name}: {_difference(field, about.get(field), wanted)}; "
+                f"{file}: not a checkpoint of run {run.name}: {_difference(field, about.get(field), wanted)}; "
                 f"move it away and run: {_remedy(run)}"
             )
     model = Transformer(run.params.model, vocabulary_size(run.params))
@@ -179,7 +179,7 @@ def _refuse_foreign(
     wanted_shapes = {f"{kind}.{name}": shape for kind in ("model", *MOMENTS) for name, shape in shapes.items()}
     found = {name: array.shape for name, array in arrays.items() if name != "generator"}
     if found != wanted_shapes or "generator" not in arrays:
-        raise TrainingError(f"{path}: its arrays are not those of the run's model; move it away, run: {_remedy(run)}")
+        raise TrainingError(f"{file}: its arrays are not those of the run's model; move it away, run: {_remedy(run)}")
 
 
 def _difference(field: str, found: Any, wanted: Any) -> str:

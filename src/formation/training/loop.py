@@ -90,7 +90,7 @@ def _resumed(run: Run, how: Execution, digest: str) -> TrainingState | None:
         except ArtifactError as error:
             print(f"{run.name}: not resumed from step {step}: {error}")
             continue
-        checkpoints.require_same_origin(checkpoint, checkpoints.checkpoint_path(run, step), how, digest)
+        checkpoints.require_same_origin(run, checkpoint, how, digest)
         print(f"{run.name}: resumed from step {step}")
         return checkpoints.restore(run, checkpoint, how)
     return None
