@@ -12,7 +12,7 @@ from livingpaper.execute.chapters import ChapterCarrier
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job
 from livingpaper.execute.progress import Progressing
-from livingpaper.execute.scheduling import Board, ranks, run_tasks
+from livingpaper.execute.scheduling import Board, Carrier, ranks, run_tasks
 from livingpaper.execute.stages import StageCarrier, Workshop
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.verdict import Authority
@@ -47,7 +47,7 @@ class Carriers:
     """Hands each task to the carrier of its kind."""
 
     def __init__(self, workshop: Workshop) -> None:
-        self._of = {Kind.STAGE: StageCarrier(workshop), Kind.CHAPTER: ChapterCarrier(workshop)}
+        self._of: dict[Kind, Carrier] = {Kind.STAGE: StageCarrier(workshop), Kind.CHAPTER: ChapterCarrier(workshop)}
 
     def begin(self, task: Task) -> Result | Job:
         """The result of a task, or the job it needs first."""

@@ -37,9 +37,10 @@ def source(path: Path) -> Notebook:
         wanted = cell.get("id")
         cell["id"] = wanted if wanted and wanted not in seen else f"cell-{number}"
         seen.add(cell["id"])
+        cell.metadata.setdefault("tags", [])  # papermill takes them for granted
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    notebook.metadata = nbformat.from_dict({**notebook.metadata, "kernelspec": _KERNEL})
+    notebook.metadata = nbformat.from_dict({**notebook.metadata, "kernelspec": _KERNEL, "papermill": {}})
     return notebook
 
 
@@ -56,6 +57,7 @@ def inject(notebook: Notebook, run: str, preset: str, start: str) -> Notebook:
 def without_digest(notebook: Notebook) -> Notebook:
     """A copy of an injected notebook without the line of the digest, which says nothing to a reader."""
     out = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    out.metadata.pop("papermill", None)
     for cell in out.cells:
         if cell.get("id") == _INJECTED:
             kept = [line for line in cell.source.split("\n") if not line.startswith(f"{DIGEST} = ")]

@@ -133,8 +133,9 @@ class Progressing:
         if not isinstance(data, dict):
             return None
         done, total, unit = data.get("done"), data.get("total"), data.get("unit")
-        usable = isinstance(done, int | float) and isinstance(total, int | float) and total > 0
-        return {"done": min(done, total), "total": total, "unit": str(unit or "")[:20]} if usable else None
+        if not isinstance(done, int | float) or not isinstance(total, int | float) or total <= 0:
+            return None
+        return {"done": min(done, total), "total": total, "unit": str(unit or "")[:20]}
 
 
 def _spoken(seconds: float) -> str:

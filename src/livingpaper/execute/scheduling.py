@@ -84,7 +84,7 @@ def _begin_some(
 ) -> bool:
     """Begin what is ready and fits; true if anything was settled at once, so that more may be ready."""
     settled = False
-    for name in sorted(board.ready, key=lambda name: -board.rank[name]):
+    for name in sorted(board.ready, key=lambda name: (-board.rank[name], name)):
         task = board.tasks[name]
         blocker = next((needed for needed in sorted(board.needs[name]) if not board.results[needed].good), None)
         if blocker is not None:
