@@ -59,10 +59,15 @@ class Heuristic(StrEnum):
         """The heuristic in words, for tables and figures."""
         kind, _, number = self.rpartition("_")
         if number.isdigit():
-            return f"value written {number} before the last" if kind == "lag" else f"value {number} of the key"
+            return (
+                f"value written {number} before the last"
+                if kind == "lag"
+                else f"{_ORDINALS[int(number)]} value of the key"
+            )
         return _LABELS[self]
 
 
+_ORDINALS = ("", "first", "second", "third", *(f"{number}th" for number in range(4, 10)))
 _LABELS = {
     Heuristic.BEST_LAG: "best fixed lag",
     Heuristic.LAG_GIVEN_POSITION: "best lag for the position",

@@ -31,7 +31,7 @@ def draw_values(
     streams, writes = roles.key.shape
     rows = np.arange(streams)
     free = _choices(allowed, roles, every_write)
-    new = free[rows, replaced] & allowed[roles.key[rows, replaced]]
+    new = allowed[roles.key[rows, replaced]]  # the value twin keeps the keys, so the key twin's do not matter
     free = np.concatenate([free, new[:, None]], axis=1)  # the new value is one more, different from all others
     order = np.argsort(free.sum(axis=2) + rng.random((streams, writes + 1)), axis=1)
     chosen = np.full((streams, writes + 1), -1)
