@@ -5,20 +5,26 @@ silence: Quarto would understand it, the embedded renderer does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from livingpaper.errors import PointerError, PressError
+from livingpaper.booksection import (
+    FILE,
+    QUARTO_BOOK,
+    QUARTO_EXECUTE,
+    QUARTO_HTML,
+    QUARTO_PROJECT,
+    QUARTO_TOP,
+    QUARTO_TYPST,
+    BookError,
+    Section,
+)
+from livingpaper.errors import PointerError
 from livingpaper.files import inside
 from livingpaper.yamlfile import read_yaml
 
-FILE = "_quarto.yml"
 _FOLDS = {"true", "show", "false"}
-
-
-class BookError(PressError):
-    """`_quarto.yml` does not describe a book this press can print."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,11 @@ def read_book(root: Path, profile: str = "") -> Book:
     project, book, formats = top.section("project"), top.section("book"), top.section("format")
     if (kind := project.text("type", "book")) != "book":
         raise BookError(f"{FILE}: project.type is {kind!r}, expected 'book'")
-    project.skip("pre-render", "post-render", "execute-dir", "render", "lib-dir", "preview")
+    project.skip(*QUARTO_PROJECT)
     execute = top.section("execute")
-    execute.skip("enabled", "freeze", "cache", "daemon")
+    execute.skip(*QUARTO_EXECUTE)
     echo = execute.flag("echo", True)
-    top.skip("ipynb-filters", "number-sections", "link-citations", "profile", "metadata-files")
+    top.skip(*QUARTO_TOP)
     out = Book(
         root=root,
         title=book.required("title"),
@@ -118,12 +124,9 @@ def read_book(root: Path, profile: str = "") -> Book:
         html=_html(formats, echo, root),
         pdf=_pdf(formats, echo),
     )
-    # these shape Quarto's pages only; the embedded ones have their own sidebar, search and downloads
-    book.skip(
-        "search", "sidebar", "downloads", "page-navigation", "reader-mode", "favicon", "open-graph", "repo-actions"
-    )
+    book.skip(*QUARTO_BOOK)
     warnings = [f"{FILE}: {name} is not covered by the embedded renderer" for name in top.left_over()]
-    return Book(**{**{name: getattr(out, name) for name in out.__dataclass_fields__}, "warnings": tuple(warnings)})
+    return replace(out, warnings=tuple(warnings))
 
 
 def merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,72 +141,6 @@ def merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         else:
             out[key] = value
     return out
-
-
-class Section:
-    """A mapping of `_quarto.yml` that remembers which of its keys were asked for."""
-
-    def __init__(self, data: Any, name: str) -> None:
-        if not isinstance(data, dict):
-            raise BookError(f"{FILE}: {name or 'the file'} is {data!r}, expected a mapping of keys")
-        self._data: dict[Any, Any] = data
-        self._name = name
-        self._asked: set[Any] = set()
-        self._inner: list[Section] = []
-
-    def named(self, key: str) -> str:
-        """The key as a message calls it: `book.title`."""
-        return f"{self._name}.{key}" if self._name else key
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key, which counts as understood from now on."""
-        self._asked.add(key)
-        value = self._data.get(key)
-        return default if value is None else value
-
-    def skip(self, *keys: str) -> None:
-        """Count keys as understood that only concern Quarto."""
-        self._asked.update(keys)
-
-    def section(self, key: str) -> "Section":
-        """The mapping under a key; empty if absent."""
-        inner = Section(self.get(key, {}), self.named(key))
-        self._inner.append(inner)
-        return inner
-
-    def text(self, key: str, default: str = "") -> str:
-        """The text under a key; numbers and dates are taken as they print."""
-        value = self.get(key, default)
-        if isinstance(value, list | dict):
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected text")
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    def required(self, key: str) -> str:
-        """The text under a key that must be there."""
-        value = self.text(key).strip()
-        if not value:
-            raise BookError(f"{FILE}: {self.named(key)} is missing, expected text")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """The switch under a key."""
-        value = self.get(key, default)
-        if not isinstance(value, bool):
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected true or false")
-        return value
-
-    def number(self, key: str, default: int) -> int:
-        """The whole number under a key."""
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 6:
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected a number from 1 to 6")
-        return value
-
-    def left_over(self) -> Iterator[str]:
-        """Names of the keys nobody asked for, in this mapping and below."""
-        yield from (self.named(str(key)) for key in self._data if key not in self._asked)
-        for inner in self._inner:
-            yield from inner.left_over()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -286,13 +223,7 @@ def _footer(book: Section) -> str:
 
 def _html(formats: Section, echo: bool, root: Path) -> HtmlFormat:
     section = formats.section("html") if isinstance(formats.get("html", {}), dict) else Section({}, "format.html")
-    # looks and sizes of Quarto's own pages
-    section.skip(
-        "theme", "toc", "toc-title", "html-math-method", "number-sections", "link-external-newwindow", "code-copy",
-        "code-overflow", "anchor-sections", "smooth-scroll", "grid", "lightbox", "embed-resources", "link-external-icon",
-        "citations-hover", "footnotes-hover", "crossrefs-hover", "mainfont", "monofont", "fontsize", "linestretch",
-        "respect-user-color-scheme", "toc-location", "axe", "highlight-style", "syntax-highlighting", "code-tools", "canonical-url",
-    )  # fmt: skip
+    section.skip(*QUARTO_HTML)
     fold = section.text("code-fold", "false")
     if fold not in _FOLDS:
         raise BookError(f"{FILE}: format.html.code-fold is {fold!r}, expected one of: {', '.join(sorted(_FOLDS))}")
@@ -310,11 +241,7 @@ def _pdf(formats: Section, echo: bool) -> PdfFormat | None:
     if value is None:
         return None
     section = formats.section("typst") if isinstance(value, dict) else Section({}, "format.typst")
-    # numbering and the look of Quarto's own PDF; the embedded one always numbers sections
-    section.skip(
-        "number-sections", "toc", "keep-typ", "mainfont", "margin", "section-numbering", "brand", "pdf-standard",
-        "output-file", "include-in-header", "template-partials", "syntax-highlighting", "highlight-style", "mathfont", "codefont",
-    )  # fmt: skip
+    section.skip(*QUARTO_TYPST)
     return PdfFormat(
         echo=section.flag("echo", echo),
         toc_depth=section.number("toc-depth", 2),

@@ -24,7 +24,7 @@ class Attr:
     @classmethod
     def of(cls, triple: list[Any]) -> Self:
         """The attributes of a pandoc triple."""
-        return cls(triple[0], list(triple[1]), {key: value for key, value in triple[2]})
+        return cls(triple[0], list(triple[1]), dict(triple[2]))
 
     def triple(self) -> list[Any]:
         """The attributes as pandoc writes them."""
@@ -72,16 +72,29 @@ def text(tree: Any) -> str:
         return "".join(text(item) for item in tree)
     if not isinstance(tree, dict):
         return ""
-    kind, content = tree.get("t"), tree.get("c")
+    kind, content = tree.get("t"), tree.get("c", [])
     if kind == "Str":
         return str(content)
     if kind in ("Space", "SoftBreak", "LineBreak"):
         return " "
     if kind in ("Code", "Math", "CodeBlock"):
-        return str(content[1])
+        return str(content[1])  # behind the attributes, or the kind of a formula
     if kind in ("RawInline", "RawBlock", "Note"):
         return ""
     return text(content)
+
+
+def unique(blocks: list[Node]) -> list[Node]:
+    """The blocks with every identifier given once: a heading gets a new one, anything else loses its second."""
+    seen: set[str] = set()
+    for node in nodes(blocks, "Header", "Div", "Span", "CodeBlock", "Code", "Link", "Image", "Table", "Figure"):
+        triple = node["c"][1] if node["t"] == "Header" else node["c"][0]
+        identifier, number = triple[0], 1
+        while triple[0] and triple[0] in seen:
+            number += 1
+            triple[0] = f"{identifier}-{number}" if node["t"] == "Header" else ""
+        seen.add(triple[0])
+    return blocks
 
 
 # --- building --------------------------------------------------------------------------------------------------------

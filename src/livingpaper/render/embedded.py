@@ -7,14 +7,15 @@ end, also when a page has an error in it (the page then says so, and `RenderErro
 
 import shutil
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from livingpaper.book import Book, read_book
 from livingpaper.printing import Printing
-from livingpaper.render import bibliography, html, links, numbering, search, site, structure
+from livingpaper.render import ast, bibliography, html, links, numbering, search, site, structure
 from livingpaper.render.errors import RenderError
 from livingpaper.render.pages import Page, read_pages
 from livingpaper.render.pandoc import Pandoc
+from livingpaper.render.pdf import pdf_name, write_pdf
 from livingpaper.render.publish import publish
 
 BUILD = Path("build/print")
@@ -29,9 +30,9 @@ def render_embedded(root: Path, printing: Printing) -> None:
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     pages = _site(book, printing, pandoc, made)
-    messages = [*book.warnings, *(message for page in pages for message in page.warnings)]
-    for message in dict.fromkeys(messages):
-        print(f"warning: {message}", file=sys.stderr)
+    if book.pdf:
+        pages += _pdf(book, printing, pandoc, made)
+    _tell([*book.warnings, *(message for page in pages for message in page.warnings)])
     publish(made, root / printing.output, keep=frozenset({RUNS}) if printing.main else frozenset())
     pandoc.prune()
     errors = list(dict.fromkeys(message for page in pages for message in page.errors))
@@ -40,18 +41,15 @@ def render_embedded(root: Path, printing: Printing) -> None:
 
 
 def _site(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Page]:
-    pages = read_pages(book, printing, pandoc, "html")
-    for page in pages:
-        page.blocks = structure.normalise(page.blocks)
-    targets = numbering.number_pages(pages)
+    """The site in `made`; its pages, with what was wrong on each."""
+    pages = _resolved(book, printing, pandoc, "html")
     by_source = {page.source: page for page in pages}
     files = set(book.html.css) | set(book.resources)
     for page in pages:
-        numbering.resolve(page, targets, lambda here, target: f"/{target.page.source}#{target.identifier}")
         files |= links.for_site(book, page, by_source)
     cited = sorted({key for page in pages for key in bibliography.works(page.blocks)})
-    bodies = [html.write_body(book, page, pandoc, _figures(page), cited) for page in pages]
-    frame = site.Frame(book, printing, pages, bodies, pdf="")
+    bodies = [html.write_body(book, page, pandoc, _figures(book, page), cited) for page in pages]
+    frame = site.Frame(book, printing, pages, bodies, pdf_name(book) if book.pdf else "")
     for index, page in enumerate(pages):
         _write(made, page.url, frame.page(index).encode())
         for name, data in page.figures.items():
@@ -64,9 +62,39 @@ def _site(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Pa
     return pages
 
 
-def _figures(page: Page) -> dict[str, bytes]:
-    """The page's figures by the URL they have on it."""
-    return {links.relative(page, name.lstrip("/")): data for name, data in page.figures.items()}
+def _pdf(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Page]:
+    """The PDF in `made`; its pages, with what was wrong on each. They are read anew: the PDF may hide other code."""
+    pages = _resolved(book, printing, pandoc, "typst")
+    folder, store = book.root / BUILD / printing.run / "pdf", book.root / BUILD / "typst"
+    _write(made, pdf_name(book), write_pdf(book, printing, pages, pandoc, folder, store))
+    return pages
+
+
+def _resolved(book: Book, printing: Printing, pandoc: Pandoc, target: str) -> list[Page]:
+    """The pages with floats in one form, numbers given and references turned into links of the project."""
+    pages = read_pages(book, printing, pandoc, target)
+    for page in pages:
+        page.blocks = structure.normalise(page.blocks)
+    targets = numbering.number_pages(pages)
+    for page in pages:
+        numbering.resolve(page, targets, lambda here, target: f"/{target.page.source}#{target.identifier}")
+    return pages
+
+
+def _figures(book: Book, page: Page) -> dict[str, bytes]:
+    """The page's images by the URL they have on it."""
+    own = {links.relative(page, name.lstrip("/")): data for name, data in page.figures.items()}
+    for image in ast.nodes(page.blocks, "Image"):
+        url = image["c"][2][0]
+        path = book.root / PurePosixPath(page.url).parent / url
+        if url not in own and url and path.is_file():
+            own[url] = path.read_bytes()
+    return own
+
+
+def _tell(warnings: list[str]) -> None:
+    for message in dict.fromkeys(warnings):
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _write(made: Path, name: str, data: bytes) -> None:

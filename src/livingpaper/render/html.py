@@ -47,7 +47,7 @@ def write_body(book: Book, page: Page, pandoc: Pandoc, figures: Mapping[str, byt
     title = {"t": "Header", "c": [1, _title_attr(page).triple(), page.title]}
     blocks = ast.rewrite([title, *page.blocks], lambda node: _html(node, figures))
     prepared = bibliography.prepare(book, blocks, cited, level=2)
-    text = json.dumps(ast.document(_unique(prepared.blocks), prepared.meta))
+    text = json.dumps(ast.document(ast.unique(prepared.blocks), prepared.meta))
     result = pandoc.run([*_ARGUMENTS, *prepared.arguments], text, prepared.files)
     errors, warnings = bibliography.problems(result)
     page.errors += [f"{page.source}: {message}" for message in errors]
@@ -141,7 +141,6 @@ def _float(node: Node) -> list[Node]:
     classes = " ".join(["float", f"float-{kind}", *(name for name in attr.classes if name != "float")])
     words = _caption(label, caption)
     captioned = [ast.raw_block("html", "<figcaption>"), *words, ast.raw_block("html", "</figcaption>")] if words else []
-    body = _described(body, ast.text(words))
     inner = [*captioned, *body] if kind == "tbl" else [*body, *captioned]
     opening = f'<figure{identifier} class="{escape(classes)}">'
     return [ast.raw_block("html", opening), *inner, ast.raw_block("html", "</figure>")]
@@ -155,17 +154,6 @@ def _caption(label: str, caption: list[Node]) -> list[Node]:
     rest = caption[1:] if first else caption
     mark = ast.span([ast.string(f"{label}.")], Attr(classes=["float-label"]))
     return [ast.plain([mark, *([ast.SPACE] if first else []), *first]), *rest]
-
-
-def _described(body: list[Node], words: str) -> list[Node]:
-    """The body in which an image without a description has the caption's words as one."""
-
-    def change(node: Node) -> Node | None:
-        if node["t"] != "Image" or node["c"][1] or not words:
-            return None
-        return {"t": "Image", "c": [node["c"][0], [ast.string(words)], node["c"][2]]}
-
-    return ast.rewrite(body, change)  # type: ignore[no-any-return]
 
 
 def _callout(found: Callout) -> Node | list[Node]:
@@ -187,16 +175,3 @@ def _callout(found: Callout) -> Node | list[Node]:
         body,
         ast.raw_block("html", "</details>"),
     ]
-
-
-def _unique(blocks: list[Node]) -> list[Node]:
-    """The blocks with every identifier given once: a heading gets a new one, anything else loses its second."""
-    seen: set[str] = set()
-    for node in ast.nodes(blocks, "Header", "Div", "Span", "CodeBlock", "Code", "Link", "Image", "Table", "Figure"):
-        triple = node["c"][1] if node["t"] == "Header" else node["c"][0]
-        identifier, number = triple[0], 1
-        while triple[0] and triple[0] in seen:
-            number += 1
-            triple[0] = f"{identifier}-{number}" if node["t"] == "Header" else ""
-        seen.add(triple[0])
-    return blocks

@@ -70,6 +70,12 @@ def _is_there(book: Book, page: Page, name: str, target: str) -> bool:
     return True
 
 
+def identifiers(page: Page) -> set[str]:
+    """Everything on a page that a link can point at."""
+    found = ast.nodes(page.blocks, "Header", "Div", "Span", "CodeBlock", "Code", "Link", "Image", "Table", "Figure")
+    return {page.attr.id} | {(node["c"][1] if node["t"] == "Header" else node["c"][0])[0] for node in found} - {""}
+
+
 def relative(page: Page, name: str) -> str:
     """The URL of a file of the site as seen from a page."""
     return os.path.relpath(name, PurePosixPath(page.url).parent)

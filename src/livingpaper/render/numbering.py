@@ -1,7 +1,7 @@
 """Numbers sections, figures, tables and equations over the whole book, and resolves references to them.
 
 The numbers are the same in the site and in the PDF because both take them from here. Counting follows Quarto's books:
-figures, tables and equations are counted within their chapter (`Figure 3.2`), on an unnumbered page plainly (`Figure 2`).
+figures, tables and equations are counted within their chapter (`Figure 3.2`), plainly on an unnumbered page.
 """
 
 from collections import Counter

@@ -42,7 +42,7 @@ class Frame:
         """The whole HTML of a page."""
         page, body = self.pages[index], self.bodies[index]
         depth = self.book.html.toc_depth
-        return _template().render(
+        text: str = _template().render(
             book=self.book,
             policy=POLICY,
             up=_up(page),
@@ -64,6 +64,7 @@ class Frame:
             failure=page.failure,
             version=project_version(self.book.root),
         )
+        return text
 
     def _parts(self, page: Page) -> list[dict[str, Any]]:
         """The sidebar: runs of pages that stand in the same part, appendices under a name of their own."""
@@ -85,7 +86,9 @@ class Frame:
     def _other(self, page: Page, url: str) -> str:
         """The same page in another printing; `url` leads from the site's root to that printing."""
         own = PurePosixPath(self.printing.output.as_posix()).relative_to(self.book.output).as_posix()
-        return posixpath.relpath(posixpath.join("/", url, page.url), posixpath.join("/", own, posixpath.dirname(page.url)))
+        return posixpath.relpath(
+            posixpath.join("/", url, page.url), posixpath.join("/", own, posixpath.dirname(page.url))
+        )
 
 
 def static_files() -> dict[str, bytes]:

@@ -86,7 +86,7 @@ def _from_div(node: Node) -> Node | None:
 
 
 def _split_caption(content: list[Node]) -> tuple[list[Node], list[Node]]:
-    """A float's caption and body: a marked caption, else the last paragraph, else the caption of the one float in it."""
+    """Caption and body of a float: a marked caption, else the last paragraph, else that of the one float in it."""
     marked = [block for block in content if block["t"] == "Div" and CAPTION in block["c"][0][1]]
     if marked:
         return marked[-1]["c"][1], [block for block in content if block is not marked[-1]]
@@ -109,11 +109,17 @@ def _from_table(node: Node) -> Node | None:
 
 
 def _unnest(node: Node) -> Node | None:
-    """A labelled float without the unlabelled ones inside it: a cell's figure is wrapped once by its label."""
+    """A float without unlabelled ones inside it, its images described at least by its caption."""
     if not is_float(node):
         return None
     attr, caption, body = parts(node)
     flat: list[Node] = ast.rewrite(body, lambda inner: parts(inner)[2] if _is_anonymous(inner) else None)
+    words = ast.text(caption).strip()
+    for image in ast.nodes(flat, "Image"):
+        about = Attr.of(image["c"][0])
+        if not about.pairs.get("fig-alt"):
+            about.pairs["fig-alt"] = words
+            image["c"][0] = about.triple()
     return build(attr, attr.pairs["kind"], caption, flat)
 
 
