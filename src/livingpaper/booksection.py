@@ -7,8 +7,8 @@ from livingpaper.errors import PressError
 
 FILE = "_quarto.yml"
 
-# Keys that are understood and concern Quarto alone: its engine, and the look of its own pages. The embedded site and PDF
-# have one look, with a contents list, search, numbers and downloads always.
+# Keys that are understood and concern Quarto alone: its engine, and the look of its own pages. The embedded site
+# and PDF have one look, with a contents list, search, numbers and downloads always.
 QUARTO_TOP = ("ipynb-filters", "number-sections", "link-citations", "profile", "metadata-files")
 QUARTO_PROJECT = ("pre-render", "post-render", "execute-dir", "render", "lib-dir", "preview")
 QUARTO_EXECUTE = ("enabled", "freeze", "cache", "daemon")

@@ -28,10 +28,10 @@ _TONES = {
 }
 _CLAIMS = (
     ("claim-supported", "green", "✓"),
-    ("claim-current", "blue", "◐"),
+    ("claim-hypothesis", "blue", "◐"),
     ("claim-negative", "violet", "✗"),
     ("claim-unsupported", "amber", "–"),
-    ("claim-next", "grey", "→"),
+    ("claim-next-test", "grey", "→"),
 )
 
 
@@ -273,7 +273,7 @@ class _Writer:
         return [_raw(opening), *captioned, _raw(", ["), *body, _raw(closing)]
 
     def _callout(self, found: Callout) -> list[Node]:
-        tone, sign = next(((t, s) for name, t, s in _CLAIMS if _bears(found, name)), _TONES[found.kind])
+        tone, sign = next(((t, s) for name, t, s in _CLAIMS if name in found.attr.classes), _TONES[found.kind])
         name = found.attr.id
         closing = f"] #label({string(label(self._page, name))})" if name else "]"
         return [
@@ -283,10 +283,6 @@ class _Writer:
             *found.body,
             _raw(closing),
         ]
-
-
-def _bears(found: Callout, claim: str) -> bool:
-    return any(name.startswith(claim) for name in found.attr.classes)
 
 
 def _run_in(words: list[Node]) -> list[Node]:
