@@ -2,15 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from livingpaper.book import Book, read_book
 from livingpaper.errors import ProjectError
-from livingpaper.files import inside
-from livingpaper.yamlfile import read_yaml
 
 MARKER = "paper/workflow.yml"
 CHAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -32,10 +29,15 @@ class Project:
         """Folder of everything the press makes on its way to the site."""
         return self.root / "build"
 
+    @cached_property
+    def book(self) -> Book:
+        """What `_quarto.yml` says."""
+        return read_book(self.root)
+
     @property
     def site(self) -> Path:
         """Folder of the printed site."""
-        return self.root / "_site"
+        return self.root / self.book.output
 
     def manifest(self, scope: str, name: str) -> Path:
         """Where the manifest of a stage or chapter of a run or study lies."""
@@ -53,18 +55,16 @@ class Project:
         """A path as it is called in manifests and messages: relative to the project where it lies in it."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
-    @cached_property
+    @property
     def pages(self) -> tuple[str, ...]:
         """Source files of the book in reading order, relative to the project."""
-        return tuple(_pages(self.root))
+        return tuple(entry.source for entry in self.book.entries)
 
     @cached_property
     def chapters(self) -> dict[str, str]:
         """Notebooks of the book by name: `formation-windows` → `chapters/formation-windows.ipynb`."""
         out: dict[str, str] = {}
-        for page in self.pages:
-            if not page.endswith(".ipynb"):
-                continue
+        for page in self.book.notebooks:
             name = Path(page).stem
             if not CHAPTER_NAME.fullmatch(name):
                 raise ProjectError(f"_quarto.yml: chapter {page!r}: expected a name of letters, digits, '-' and '_'")
@@ -85,33 +85,3 @@ def find_project(start: Path | None = None) -> Project:
         f"{here}: no project here{'' if given else ' or above'} (no _quarto.yml with {MARKER}): "
         "change into the project's folder, or set LIVINGPAPER_PROJECT"
     )
-
-
-def _pages(root: Path) -> Iterator[str]:
-    data = read_yaml(root / "_quarto.yml", "_quarto.yml", ProjectError).data
-    book = data.get("book") if isinstance(data, dict) else None
-    chapters = book.get("chapters") if isinstance(book, dict) else None
-    if not isinstance(book, dict) or not isinstance(chapters, list) or not chapters:
-        raise ProjectError("_quarto.yml: book.chapters: expected a list of .qmd and .ipynb files")
-    appendices = book.get("appendices")
-    for page in _flatten([*chapters, *(appendices if isinstance(appendices, list) else [])]):
-        if not inside(root, page).is_file():
-            raise ProjectError(
-                f"_quarto.yml: book.chapters: {page!r} does not exist; create it or take it off the list"
-            )
-        yield page
-
-
-def _flatten(items: list[Any]) -> Iterator[str]:
-    """Files of a list of chapters, parts with chapters of their own included."""
-    for item in items:
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            head = item.get("part") or item.get("file") or item.get("href")
-            if isinstance(head, str) and head.endswith((".qmd", ".md", ".ipynb")):
-                yield head
-            inner = item.get("chapters")
-            yield from _flatten(inner if isinstance(inner, list) else [])
-        else:
-            raise ProjectError(f"_quarto.yml: book.chapters: {item!r}: expected a file or a part with chapters")

@@ -14,7 +14,8 @@ def main(preset: str) -> None:
     fair = (door.section(runs[0], "dice")["sides"] + 1) / 2
     means = {run: door.read(door.run_folder(run) / "summary.json")["mean"] for run in runs}
     best = min(runs, key=lambda run: abs(means[run] - fair))
-    door.write(door.ROOT / "artifacts" / "studies" / preset / "chosen.json", {"run": best, "fair": fair, "means": means})
+    target = door.ROOT / "artifacts" / "studies" / preset / "chosen.json"
+    door.write(target, {"run": best, "fair": fair, "means": means})
 
 
 if __name__ == "__main__":

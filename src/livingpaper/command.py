@@ -1,0 +1,108 @@
+"""What the commands do, with what they say on the way; each returns the exit code."""
+
+import sys
+import time
+from collections.abc import Mapping
+
+from livingpaper.build import Built, build, open_authority
+from livingpaper.execute.lock import build_lock
+from livingpaper.execute.outcomes import Outcome, Result
+from livingpaper.pageprints import PagePrinter
+from livingpaper.params import load_study
+from livingpaper.press import Prepared, prepare
+from livingpaper.project import find_project
+from livingpaper.staleness.verdict import State
+from livingpaper.tasks import Plan, make_plan
+
+FAILED = 1
+
+
+def run_build(preset: str, jobs: int, renderer: str | None) -> int:
+    """Build the whole paper; without a renderer, everything but its pages."""
+    began = time.monotonic()
+    plan = _plan(preset)
+    with build_lock(plan.project.build) as lock:
+        built = build(plan, jobs, lock)
+        prepared = prepare(built)
+        rendered = PagePrinter(built, prepared, renderer).render() if renderer else []
+    _tell(built, prepared, rendered, time.monotonic() - began)
+    return FAILED if built.failures or prepared.errors else 0
+
+
+def run_render(preset: str, renderer: str) -> int:
+    """Print the pages from what was built before."""
+    began = time.monotonic()
+    plan = _plan(preset)
+    with build_lock(plan.project.build):
+        built = _as_it_is(plan)
+        prepared = prepare(built)
+        rendered = PagePrinter(built, prepared, renderer).render()
+    _tell(built, prepared, rendered, time.monotonic() - began)
+    return FAILED if prepared.errors else 0
+
+
+def run_claims(preset: str, seal: bool) -> int:
+    """Judge the claims on what there is, and print a table of them; with `seal`, seal their rules."""
+    from livingpaper.claims.callout import quorum
+    from livingpaper.claims.model import load_claims
+    from livingpaper.claims.report import evidence_exists, judge_claims, write_claims
+    from livingpaper.claims.seals import load_seals, renew_seals, seal_state
+
+    project = find_project()
+    study = load_study(project.root, preset)
+    claims, _ = load_claims(project.root, list(project.chapters))
+    if seal:
+        said = renew_seals(project.root, claims, evidence_exists(project, claims))
+        print("\n".join(said) or "every rule is sealed already", file=sys.stderr)
+    seals = load_seals(project.root)
+    judgements = judge_claims(project, study)
+    write_claims(project, study, judgements, seals)
+    width = max((len(claim.id) for claim in claims), default=0)
+    for one in judgements:
+        line = f"{one.claim.id:<{width}}  {one.status:<23}  {quorum(one)}  ({seal_state(one.claim, seals)})"
+        print(line)
+    return 0
+
+
+def run_explain(preset: str, target: str) -> int:
+    """Print why a target would rerun, or why not."""
+    from livingpaper.explain import explain
+
+    print("\n".join(explain(_plan(preset), target)))
+    return 0
+
+
+def _plan(preset: str) -> Plan:
+    project = find_project()
+    return make_plan(project, load_study(project.root, preset))
+
+
+def _as_it_is(plan: Plan) -> Built:
+    """The state of every task without carrying out any: what is stale counts as not done."""
+    authority = open_authority(plan)
+    results: dict[str, Result] = {}
+    for task in plan.tasks.values():
+        verdict = authority.judge(task)
+        fresh = verdict.state is not State.STALE
+        reason = f"{task.spoken} is not up to date: {verdict.reason}"
+        results[task.id] = Result(Outcome.FRESH if fresh else Outcome.SKIPPED, verdict.reason if fresh else reason)
+    return Built(plan, authority, results)
+
+
+def _tell(built: Built, prepared: Prepared, rendered: list[str], seconds: float) -> None:
+    """The last lines of a build."""
+    for message in [*built.failures, *prepared.errors]:
+        print(f"livingpaper: {message}", file=sys.stderr)
+    counts = _counts(built.results)
+    printed = f"printed {', '.join(rendered)}" if rendered else "no page had to be printed"
+    print(f"{counts}; {printed}; main run {prepared.main}; {seconds:.1f} s", file=sys.stderr)
+
+
+def _counts(results: Mapping[str, Result]) -> str:
+    executed = sum(result.executed for result in results.values())
+    failed = sum(result.outcome is Outcome.FAILED for result in results.values())
+    skipped = sum(result.outcome is Outcome.SKIPPED for result in results.values())
+    parts = [f"{executed} of {len(results)} stages and chapters executed"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{skipped} skipped"] if skipped else []
+    return ", ".join(parts)

@@ -1,0 +1,39 @@
+"""Text into Markdown: whatever a run name, an artifact or an error says is shown as it is and never read as markup."""
+
+import re
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~^$@\"'&=:/])")
+
+
+def escape(text: str) -> str:
+    """`text` on one line with every character that could be markup escaped."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """`text` as inline code."""
+    plain = " ".join(text.split())
+    ticks = "`" * (max((len(run) for run in re.findall(r"`+", plain)), default=0) + 1)
+    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
+    return f"{ticks}{pad}{plain}{pad}{ticks}"
+
+
+def attribute(text: str) -> str:
+    """`text` as a quoted attribute value."""
+    return '"' + re.sub(r"[\\\"{}]", "", " ".join(text.split())) + '"'
+
+
+def link(text: str, target: str) -> str:
+    """A link with Markdown `text` to a path of the project (from its root)."""
+    return f"[{text}](</{target}>)" if re.search(r"[\s()<>]", target) else f"[{text}](/{target})"
+
+
+def cell(text: str) -> str:
+    """Markdown `text` for a cell of a pipe table."""
+    return text.replace("\n", " ").replace("|", r"\|") if r"\|" not in text else text.replace("\n", " ")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A pipe table of Markdown cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell(text) for text in line) + " |" for line in lines)

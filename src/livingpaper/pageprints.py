@@ -1,0 +1,136 @@
+"""Which printings are rendered: pages are stale if anything they are made of changed, and only then.
+
+Pages depend on the book's description and sources, on the executed chapters, on the fragments, on the files they link
+to, and on the renderer's own code and packages. Nothing is executed here.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import livingpaper
+from livingpaper.build import Built
+from livingpaper.errors import PointerError, PressError
+from livingpaper.files import digest, inside
+from livingpaper.press import Prepared
+from livingpaper.printing import Printing
+from livingpaper.staleness.imports import CodeIndex
+from livingpaper.staleness.manifest import Inputs, Manifest, read_manifest, write_manifest
+from livingpaper.staleness.verdict import changed_input
+from livingpaper.values import prose
+
+PRINT = "_print"  # the name under which a printing has its manifest
+_SOURCES = ("_quarto*.yml", "*.qmd", "*.bib", "paper/**/*", "docs/**/*", "params/**/*.yml", "requirements.lock")
+_LINK = re.compile(r"\]\(\s*<?([^)\s<>#?]+)")
+
+
+class PagePrinter:
+    """Renders the printings of one build."""
+
+    def __init__(self, built: Built, prepared: Prepared, renderer: str) -> None:
+        self._built = built
+        self._prepared = prepared
+        self._renderer = renderer
+        self._project = built.plan.project
+        self._memo = built.authority.memo
+
+    def render(self) -> list[str]:
+        """Render what is stale, the main printing first; names of the runs that were rendered."""
+        rendered = []
+        for printing in self._prepared.printings:
+            reason = self.why(printing)
+            if reason is not None:
+                rendered.append(printing.run)
+                self._render(printing, reason)
+        self._memo.save()
+        return rendered
+
+    def why(self, printing: Printing) -> str | None:
+        """Why a printing has to be rendered, or `None` if its pages are up to date."""
+        manifest = read_manifest(self._project.manifest(printing.run, PRINT))
+        if manifest is None:
+            return "it was not printed yet, or not without errors"
+        reads = self._reads(printing)
+        changed = sorted(name for name in manifest.reads.keys() | reads if manifest.reads.get(name) != reads.get(name))
+        if changed:
+            return f"{changed[0]} changed"
+        reason = changed_input(manifest.inputs, self._inputs(printing))
+        if reason is None and manifest.outputs != self._outputs(printing):
+            reason = f"{printing.output} is not as it was printed"
+        return reason
+
+    def _render(self, printing: Printing, reason: str) -> None:
+        """Render one printing; it has a manifest only if nothing was wrong on its pages."""
+        from livingpaper.render import render
+
+        path = self._project.manifest(printing.run, PRINT)
+        path.unlink(missing_ok=True)
+        inputs, reads = self._inputs(printing), self._reads(printing)
+        try:
+            render(self._project.root, printing, self._renderer)
+        except PressError as error:
+            self._prepared.errors.append(str(error))
+            return
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        write_manifest(path, Manifest(inputs, "", reads, self._outputs(printing), reason, 0.0, finished))
+
+    def _inputs(self, printing: Printing) -> Inputs:
+        """What of a printing is no file, and what renders it."""
+        about = [printing.main, printing.runs, dict(printing.stale), dict(printing.errors), str(printing.output)]
+        return {"params": {"of the printing": digest(about)}, **self._renders}
+
+    @cached_property
+    def _renders(self) -> Inputs:
+        """The renderer: its code, its packages, and Quarto if it may be used."""
+        source = Path(livingpaper.__file__).parents[1]
+        closure = CodeIndex(source, self._memo).closure(["livingpaper.render"])
+        quarto = shutil.which("quarto") if self._renderer in ("auto", "quarto") else None
+        return {
+            "command": {"command": f"{self._renderer} {os.stat(quarto).st_mtime_ns if quarto else ''}"},
+            "code": closure.modules,
+            "packages": self._built.authority.lock.entries(closure.outside),
+        }
+
+    def _reads(self, printing: Printing) -> dict[str, str | None]:
+        """Digest of every file the pages of a printing are made of."""
+        return {**self._shared_reads, **self._digests({printing.fragments, *printing.notebooks.values()})}
+
+    @cached_property
+    def _shared_reads(self) -> dict[str, str | None]:
+        """Digest of every file that all printings have in common."""
+        root = self._project.root
+        profiles = {root / f"_quarto-{printing.run}.yml" for printing in self._prepared.printings}  # made for Quarto
+        files = {path for pattern in _SOURCES for path in root.glob(pattern)} - profiles
+        files |= {root / page for page in self._project.pages}
+        files |= set(self._linked())
+        files |= {root / run.path for judgement in self._prepared.judgements for run in judgement.runs}
+        files |= set((Path(livingpaper.__file__).parent / "render" / "assets").rglob("*"))
+        return self._digests(files)
+
+    def _linked(self) -> Iterator[Path]:
+        """Files of the project that prose links to or shows."""
+        root = self._project.root
+        for page in self._project.pages:
+            for text in prose(root / page):
+                for target in _LINK.findall(text):
+                    path = target.lstrip("/") if target.startswith("/") else str(PurePosixPath(page).parent / target)
+                    try:
+                        yield inside(root, os.path.normpath(path))
+                    except (PointerError, ValueError):
+                        continue
+
+    def _digests(self, files: set[Path]) -> dict[str, str | None]:
+        found = {self._project.relative(path): self._memo.digest(path) for path in sorted(files)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _outputs(self, printing: Printing) -> dict[str, str]:
+        """Digest of every file of the printing."""
+        folder = self._project.root / printing.output
+        others = folder / "runs"
+        paths = (path for path in folder.rglob("*") if not (printing.main and path.is_relative_to(others)))
+        found = {self._project.relative(path): self._memo.digest(path) for path in sorted(paths)}
+        return {name: value for name, value in found.items() if value is not None}

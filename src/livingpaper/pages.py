@@ -1,0 +1,122 @@
+"""Pages and parts of pages that the press writes itself, as Markdown: claims ledger, artifact index, workflow.
+
+A page of the book asks for one with `::: {.livingpaper page="claims-ledger"}`.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from livingpaper import patterns
+from livingpaper.claims.callout import quorum, sentence
+from livingpaper.claims.judging import Judgement, RunJudgement
+from livingpaper.claims.seals import Sealing, seal_state
+from livingpaper.markdown import code, escape, link, table
+from livingpaper.project import Project
+from livingpaper.staleness.manifest import read_manifest
+from livingpaper.tasks import Kind, Plan
+from livingpaper.values import prose
+
+
+def claims_ledger(
+    project: Project, judgements: Sequence[Judgement], run: str, places: Mapping[str, str], seals: Mapping[str, Sealing]
+) -> str:
+    """The matrix of claims and runs in the printing of `run`, and every claim in full.
+
+    `places` gives the folder of each run's printing within the site, so that a cell can lead to its chapter there.
+    """
+    if not judgements:
+        return "No claims are declared in `paper/claims.yml`."
+    at = _page_with(project, "claims-ledger")
+    runs = list(dict.fromkeys(one.run for judgement in judgements for one in judgement.runs))
+    rows = []
+    for judgement in judgements:
+        claim = judgement.claim
+        cells = {one.run: _cell(one, project.chapters[claim.chapter], run, places, at) for one in judgement.runs}
+        name = link(escape(claim.id), project.chapters[claim.chapter])
+        rows.append([name, f"**{judgement.status}**", quorum(judgement), *(cells.get(one, "") for one in runs)])
+    listed = "\n".join(
+        f"{code(judgement.claim.id)}\n:   {sentence(judgement.claim, judgement.of(run))} "
+        f"({seal_state(judgement.claim, seals)})\n"
+        for judgement in judgements
+    )
+    matrix = table(["claim", "status", "quorum", *(escape(one) for one in runs)], rows)
+    machines = link("the same for machines", "build/claims.json")
+    return f"::: {{.claims-ledger}}\n\n{matrix}\n\n:::\n\n{listed}\n{machines}\n"
+
+
+def artifact_index(plan: Plan, run: str) -> str:
+    """Every artifact of a run and its study, with the stage that writes it, its size and its digest."""
+    project, rows = plan.project, []
+    for task in plan.tasks.values():
+        if task.kind is Kind.STAGE and task.scope in (run, plan.study.preset):
+            manifest = read_manifest(project.manifest(task.scope, task.name))
+            outputs = manifest.outputs if manifest else {}
+            rows += [
+                [code(name), code(task.name), _size(project, name), code(value[:12])]
+                for name, value in _grouped(outputs)
+            ]
+    if not rows:
+        return "No artifact of this run was made by a build yet."
+    return table(["artifact", "stage", "size", "sha256"], rows)
+
+
+def workflow_table(plan: Plan) -> str:
+    """The stages of the paper: what each does, reads and writes."""
+    rows = [
+        [
+            code(stage.name),
+            escape(stage.says),
+            stage.per.value,
+            _listed(stage.params),
+            _listed(stage.reads),
+            _listed(stage.writes),
+        ]
+        for stage in plan.workflow.stages
+    ]
+    return table(["stage", "what it does", "per", "parameters", "reads", "writes"], rows)
+
+
+def _cell(one: RunJudgement, chapter: str, run: str, places: Mapping[str, str], at: str | None) -> str:
+    """Status and value of a run, leading to its executed chapter: raw HTML, because no link leaves a printing."""
+    value = f" {one.evidence.value:.3g}" if one.evidence and one.evidence.value is not None else ""
+    text = f"{one.status}{value}"
+    if at is None or one.run not in places or run not in places:
+        return text
+    target = posixpath.join(places[one.run], str(PurePosixPath(chapter).with_suffix(".html")))
+    here = posixpath.join(places[run], posixpath.dirname(str(PurePosixPath(at).with_suffix(".html"))))
+    url = posixpath.relpath(posixpath.join("/", target), posixpath.join("/", here))
+    return f'`<a href="{url}">`{{=html}}{text}`</a>`{{=html}}'
+
+
+def _page_with(project: Project, name: str) -> str | None:
+    """The first page of the book that asks for a generated part."""
+    asks = re.compile(rf"\{{[^}}\n]*\.livingpaper[^}}\n]*page=[\"']?{re.escape(name)}\b")
+    return next((page for page in project.pages if any(asks.search(text) for text in prose(project.root / page))), None)
+
+
+def _grouped(outputs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Outputs by name, with one line for each long series of numbered files."""
+    series: dict[str, list[str]] = {}
+    for name in sorted(outputs):
+        series.setdefault(re.sub(r"\d+", "*", name), []).append(name)
+    out = []
+    for pattern, names in series.items():
+        if len(names) > 3 and patterns.wild(pattern):
+            out.append((f"{names[0]} … {names[-1].rsplit('/', 1)[1]} ({len(names)} files)", outputs[names[0]]))
+        else:
+            out += [(name, outputs[name]) for name in names]
+    return out
+
+
+def _size(project: Project, name: str) -> str:
+    try:
+        size = (project.root / name).stat().st_size
+    except OSError:
+        return "" if "…" in name else "gone"
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(code(name) for name in names) or "—"

@@ -1,0 +1,100 @@
+"""From evidence to printings: the main run chosen, claims judged, values resolved, fragments written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from livingpaper import patterns
+from livingpaper.build import Built
+from livingpaper.claims.judging import Judgement
+from livingpaper.claims.model import Claim
+from livingpaper.claims.report import judge_claims, write_claims
+from livingpaper.claims.seals import load_seals
+from livingpaper.errors import PointerError, WorkflowError
+from livingpaper.files import write_json
+from livingpaper.fragments import write_fragments
+from livingpaper.pointers import follow, parse_pointer, read_artifact
+from livingpaper.printing import Printing
+from livingpaper.project import MARKER
+from livingpaper.values import inlines
+
+
+@dataclass
+class Prepared:
+    """What is ready to be printed, and what was wrong on the way."""
+
+    main: str
+    judgements: list[Judgement]
+    printings: list[Printing] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def prepare(built: Built) -> Prepared:
+    """Judge the claims and write everything the pages need, for every run of the study; the main run comes first."""
+    plan, project = built.plan, built.plan.project
+    judgements = judge_claims(project, plan.study, lambda claim, run, path: trouble(built, claim, run, path))
+    seals = load_seals(project.root)
+    write_claims(project, plan.study, judgements, seals)
+    out = Prepared(main=main_run(built), judgements=judgements)
+    places = {out.main: ""} | {run: f"runs/{run}" for run in plan.study.runs if run != out.main}
+    found = inlines(project.root, project.pages)
+    for run in places:
+        fragments, errors = write_fragments(plan, run, judgements, seals, places, found)
+        out.errors += errors
+        out.printings.append(_printing(built, run, fragments, places))
+    write_json(project.build / "print" / "main.json", {"run": out.main})
+    return out
+
+
+def main_run(built: Built) -> str:
+    """The run the main book prints: the one the workflow's artifact names, else the first of the study."""
+    plan = built.plan
+    if plan.workflow.main is None:
+        return plan.study.runs[0]
+    pointer = parse_pointer(plan.workflow.main.run)
+    path = pointer.path(plan.project.artifacts, "", plan.study.preset)
+    if not path.is_file():
+        return plan.study.runs[0]
+    shown = plan.project.relative(path)
+    try:
+        named = follow(read_artifact(path, shown), pointer, shown)
+    except PointerError as error:
+        raise WorkflowError(f"{MARKER}: main.run: {error}") from None
+    if named not in plan.study.runs:
+        known = ", ".join(plan.study.runs)
+        raise WorkflowError(f"{MARKER}: main.run: {shown} names {named!r}; expected one of {known}")
+    return str(named)
+
+
+def trouble(built: Built, claim: Claim, run: str, path: str) -> str | None:
+    """Why a run's evidence may not be used today: its chapter failed, or the stage that writes it did."""
+    below = path.removeprefix("artifacts/")
+    writers = (task for task in built.plan.tasks.values() if any(patterns.matches(glob, below) for glob in task.writes))
+    failed = (built.trouble(task.scope, task.name) for task in writers)
+    return built.trouble(run, claim.chapter) or next((reason for reason in failed if reason), None)
+
+
+def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str]) -> Printing:
+    """The printing of a run: today's chapters, the last good ones stamped stale, or what there is up to an error."""
+    project = built.plan.project
+    notebooks: dict[str, Path] = {}
+    stale: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for name, source in project.chapters.items():
+        wrong, executed, failed = built.trouble(run, name), project.executed(run, name), project.failed(run, name)
+        if executed.is_file():
+            notebooks[source] = executed
+            stale |= {source: wrong} if wrong else {}
+        elif wrong:
+            errors[source] = wrong
+            notebooks |= {source: failed} if failed.is_file() else {}
+    return Printing(
+        run=run,
+        main=places[run] == "",
+        notebooks=notebooks,
+        fragments=fragments,
+        output=Path(project.book.output) / places[run],
+        runs=tuple(places.items()),
+        stale=stale,
+        errors=errors,
+    )
