@@ -25,6 +25,7 @@ from formation.params import Params
 
 PARAMS_FILE = "params.json"
 PARAMS_SCHEMA = "params/1"
+_HEADER = "formation"  # the entry of a safetensors header that holds `<sha256> <about as JSON>`
 
 
 def artifacts_folder(root: Path) -> Path:
@@ -90,7 +91,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[st
         raise ArtifactError(f"{path}: an array artifact needs a 'schema' entry")
     solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(_plain(about, path, ""), sort_keys=True, ensure_ascii=False)
-    metadata = {"about": text, "sha256": _arrays_digest(solid, text)}
+    # one entry only: safetensors writes several in random order, and equal artifacts must have equal bytes
+    metadata = {_HEADER: f"{_arrays_digest(solid, text)} {text}"}
     write_bytes(path, save_tensors(solid, metadata=metadata))
 
 
@@ -177,11 +179,12 @@ def read_arrays(path: Path, schema: str, remedy: str = "") -> tuple[dict[str, np
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (a safetensors handle is no dict)
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable safetensors file ({error}); {_again(remedy)}") from None
-    if "about" not in metadata or "sha256" not in metadata:
+    if _HEADER not in metadata:
         raise ArtifactError(f"{path}: a safetensors file, but not one of this project; expected schema {schema}")
-    if _arrays_digest(arrays, metadata["about"]) != metadata["sha256"]:
+    sha256, _, text = metadata[_HEADER].partition(" ")
+    if _arrays_digest(arrays, text) != sha256:
         raise ArtifactError(f"{path}: damaged (its content does not match its digest); {_again(remedy)}")
-    about = json.loads(metadata["about"])
+    about = json.loads(text)
     _check_schema(path, about, schema, remedy)
     return arrays, about
 

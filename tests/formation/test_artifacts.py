@@ -39,6 +39,13 @@ def test_arrays_come_back_as_they_were(tmp_path: Path, named: dict[str, np.ndarr
         assert back[name].dtype == array.dtype
 
 
+def test_equal_arrays_are_equal_bytes(tmp_path: Path) -> None:
+    for number in range(12):
+        named = {"b": np.arange(3.0), "a": np.arange(4)}
+        artifacts.write_arrays(tmp_path / f"{number}", named, {"schema": "t/1", "z": 1, "a": "ä"})
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.data())
 def test_any_flipped_bit_is_noticed(tmp_path: Path, data: st.DataObject) -> None:
