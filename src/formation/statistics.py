@@ -5,6 +5,7 @@ a ratio of sums over streams (correct reads over reads), so a bootstrap draw is 
 bootstrap is one matrix product. Passing the same `weights` to two metrics of the same streams pairs them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -24,7 +25,7 @@ class Estimate:
     n: int
 
 
-def resamples(streams: int, draws: int, seed: int) -> Float[np.ndarray, "draw stream"]:
+def resamples(streams: int, draws: int, seed: int | Sequence[int]) -> Float[np.ndarray, "draw stream"]:
     """How often each stream occurs in each bootstrap draw of `streams` streams with replacement; rows sum to it."""
     counts = np.random.default_rng(seed).multinomial(streams, np.full(streams, 1 / streams), size=draws)
     return counts.astype(np.float64)

@@ -47,6 +47,7 @@ class Change:
 
     outcome: Outcome
     gate: Gate
+    change_step: int  # first step behind the gate's change point
     level: float
     step: int | None
     low: int | None
@@ -109,16 +110,17 @@ def find_rise(
     found = gate(series.values(), series.placebos, rule, seed)
     level = found.baseline + rule.birth_fraction * found.rise if threshold is None else threshold
     draws = series.draws(weights)
-    draws = draws[~np.isnan(draws).any(1)]
+    empty = np.isnan(draws).any(1)  # a draw of streams without a read to measure on dates nothing
+    draws[empty] = series.values()
     if not found.opened:
-        return _undated(found, level, len(draws))
-    low = _excess_low(draws, found, rule, threshold)
+        return _undated(series, found, level, len(draws))
+    low = excess_low(draws, found, rule, threshold)
     above = (series.values() > level) & (low > 0)
     index = int(first_run(above, rule.consecutive))
     if index == len(above):
-        return _undated(found, level, len(draws))
+        return _undated(series, found, level, len(draws))
     excess = series.values() - (found.baseline if threshold is None else threshold)
-    steps = _steps_in_draws(series.steps, draws, excess - low, rule, threshold)
+    steps = np.where(empty, np.nan, _steps_in_draws(series.steps, draws, excess - low, rule, threshold))
     return _dated(series, found, level, index, steps, rule)
 
 
@@ -135,8 +137,8 @@ def first_run(above: Bool[np.ndarray, "*batch checkpoint"], consecutive: int) ->
     return np.asarray(np.where(starts.any(-1), 1 + starts.argmax(-1), n))
 
 
-def _excess_low(
-    draws: Draws, found: Gate, rule: WindowParams, threshold: float | None
+def excess_low(
+    draws: Draws, found: Gate, rule: WindowParams, threshold: float | None = None
 ) -> Float[np.ndarray, "checkpoint"]:
     """Lower bootstrap bound of each checkpoint's excess over the baseline of the same draw, or over the threshold."""
     floor = np.median(draws[:, : found.change], axis=1, keepdims=True) if threshold is None else threshold
@@ -171,6 +173,7 @@ def _dated(
     return Change(
         outcome=Outcome.CENSORED if late else Outcome.BORN,
         gate=found,
+        change_step=int(series.steps[found.change]),
         level=level,
         step=step,
         # the point estimate belongs to its interval even where resampling a wobbling series never repeats it
@@ -181,5 +184,6 @@ def _dated(
     )
 
 
-def _undated(found: Gate, level: float, draws: int) -> Change:
-    return Change(Outcome.NOT_BORN, found, level, None, None, None, np.full(draws, np.inf))
+def _undated(series: Series, found: Gate, level: float, draws: int) -> Change:
+    change_step = int(series.steps[found.change])
+    return Change(Outcome.NOT_BORN, found, change_step, level, None, None, None, np.full(draws, np.inf))

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from formation import artifacts
-from formation import params as parameters
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
@@ -21,16 +20,14 @@ from formation.progress import track
 from formation.record.frames import Frame, TwinFrame, frames, twin_frames
 from formation.record.measure import measure
 from formation.record.outcomes import TwinKey
-from formation.record.probe_set import ProbeSet, load_probe_set
+from formation.record.probe_set import load_probe_set
 from formation.record.reads import METRICS, load_outcomes, read_row, reads_path, write_reads
 from formation.record.rows import Row, Source, as_json
+from formation.record.sources import source_of
 from formation.record.summarise import split_rows, twin_rows
 from formation.record.summary import write_summary
 from formation.training import checkpoints
 from formation.training.loop import is_complete
-
-# record parameters that change a row; the others only change intervals drawn from the rows
-MEASURING = ("probe_streams", "probe_seed", "batch", "placebos")
 
 
 def checkpoint_sweep(run: Run) -> Path:
@@ -56,17 +53,6 @@ def checkpoint_sweep(run: Run) -> Path:
     return path
 
 
-def source_of(run: Run, probe: ProbeSet) -> Source:
-    """What a sweep of the run is made from today."""
-    record = run.params.section("record")
-    return Source(
-        params=run.params.identity(run.seed),
-        benchmark=probe.benchmark,
-        probe_set=probe.digest,
-        record=parameters.digest({name: record[name] for name in MEASURING}),
-    )
-
-
 def _checkpoint_digests(run: Run) -> dict[int, str]:
     """Digest of every scheduled checkpoint's file, by step; `ArtifactError` if training has not ended."""
     if not is_complete(run):
@@ -75,7 +61,7 @@ def _checkpoint_digests(run: Run) -> dict[int, str]:
             f"{run.path(checkpoints.FOLDER)}: training is at step {there[-1] if there else 'none'} of "
             f"{run.params.training.steps}, expected all checkpoints; run: formation train --run {run.name}"
         )
-    paths = {step: checkpoints.checkpoint_path(run, step) for step in checkpoints.schedule(run)}
+    paths = {step: checkpoints.path(run, step) for step in checkpoints.schedule(run)}
     for path in paths.values():
         artifacts.record_read(path)
     return {step: artifacts.file_digest(path) for step, path in paths.items()}

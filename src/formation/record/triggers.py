@@ -1,0 +1,113 @@
+"""Windows: runs of neighbouring checkpoint intervals in which some behaviour rose faster than steadily.
+
+Definition: `docs/measures.md` §4. A *trigger* is a metric × interval between neighbouring checkpoints whose series
+passed the gate and whose increment has a paired-bootstrap p-value that survives Benjamini–Hochberg over all metrics and
+intervals. Two choices make an increment say that something formed there:
+
+- It is counted from the best checkpoint so far. A rebound after a dip is a recovery, not a formation.
+- It must exceed the even pace, (peak − baseline) / number of intervals. A metric that improves steadily through the
+  whole training has no window, and with enough reads each of its increments would be above zero.
+
+Intervals with a trigger that follow each other are one window; windows are named by order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from formation.record.gate import Gate
+from formation.record.series import Series
+from formation.statistics import benjamini_hochberg, rise_p
+
+
+class WindowName(StrEnum):
+    """Windows by order; from the third on all are late reorganisations, numbered."""
+
+    EARLY = "early birth"
+    MIDDLE = "mid consolidation"
+    LATE = "late reorganisation"
+
+
+@dataclass(frozen=True)
+class Increments:
+    """A series' increments over its best checkpoint so far, with p-values against the even pace."""
+
+    series: str
+    gated: bool
+    size: Float[np.ndarray, "interval"]
+    p: Float[np.ndarray, "interval"]
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One metric that rose in one interval; `adjusted` is the Benjamini–Hochberg p-value."""
+
+    series: str
+    interval: int
+    increment: float
+    p: float
+    adjusted: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """A run of intervals with triggers: from checkpoint `first` to checkpoint `last` (steps)."""
+
+    name: str
+    first: int
+    last: int
+    triggers: tuple[Trigger, ...]
+
+
+def increments(series: Series, gate: Gate, weights: Float[np.ndarray, "draw stream"]) -> Increments:
+    """The series' increments with one-sided p-values from a paired bootstrap over streams."""
+    values, draws = series.values(), series.draws(weights)
+    best = best_so_far(values)[:-1]
+    size = values[1:] - values[best]
+    pace = max(gate.rise, 0.0) / len(size)
+    return Increments(series.name, gate.opened, size, rise_p(size - pace, draws[:, 1:] - draws[:, best]))
+
+
+def best_so_far(values: Float[np.ndarray, "checkpoint"]) -> Int[np.ndarray, "checkpoint"]:
+    """Index of the highest checkpoint up to and including each one."""
+    new = values > np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])
+    return np.asarray(np.maximum.accumulate(np.where(new, np.arange(len(values)), 0)))
+
+
+def triggers(every: Sequence[Increments], fdr: float) -> list[Trigger]:
+    """Triggers of all series, ordered by interval; the correction counts every series, gated or not."""
+    if not every:
+        return []
+    adjusted = benjamini_hochberg(np.concatenate([one.p for one in every])).reshape(len(every), -1)
+    found = [
+        Trigger(one.series, int(i), float(one.size[i]), float(one.p[i]), float(q[i]))
+        for one, q in zip(every, adjusted, strict=True)
+        if one.gated
+        for i in np.flatnonzero(q <= fdr)
+    ]
+    return sorted(found, key=lambda trigger: (trigger.interval, trigger.series))
+
+
+def windows(found: Sequence[Trigger], steps: Sequence[int]) -> list[Window]:
+    """Neighbouring triggers merged and named by order."""
+    marked = np.zeros(max(len(steps) - 1, 0), dtype=bool)
+    marked[[trigger.interval for trigger in found]] = True
+    out = []
+    for order, (first, last) in enumerate(_runs(marked)):
+        inside = tuple(trigger for trigger in found if first <= trigger.interval < last)
+        out.append(Window(_name(order), int(steps[first]), int(steps[last]), inside))
+    return out
+
+
+def _runs(marked: Bool[np.ndarray, "interval"]) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of each run of marked intervals."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _name(order: int) -> str:
+    names = list(WindowName)
+    return names[order].value if order < len(names) else f"{WindowName.LATE} {order - len(names) + 2}"

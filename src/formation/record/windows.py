@@ -1,0 +1,62 @@
+"""The `birth-window-analyze` stage: from a finished sweep to births, windows, and the evidence claims are judged on."""
+
+from pathlib import Path
+
+from formation import artifacts
+from formation.artifacts import Run
+from formation.benchmark.stage import load_for_run
+from formation.errors import ArtifactError
+from formation.record.analysis import Analysis, analyse
+from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
+from formation.record.evidence import Entry, evidence
+from formation.record.frames import frames, twin_frames
+from formation.record.probe_set import load_probe_set
+from formation.record.reads import METRICS, load_outcomes, load_rows, remedy
+from formation.record.reports import analysis_json, origin_json
+from formation.record.rows import Row
+from formation.record.sources import source_of
+
+ANALYSIS = "analysis/birth_window_analysis.json"
+EVIDENCE = "analysis/claims_evidence.json"
+
+
+def analyze_birth_windows(run: Run) -> Path:
+    """Write the run's births, windows and evidence; return the path of `birth_window_analysis.json`.
+
+    Raises `ArtifactError` if the sweep is missing, unfinished or of other parameters, `MeasureError` if it has too few
+    checkpoints after warm-up.
+    """
+    dataset, probe = load_for_run(run), load_probe_set(run)
+    rows = load_rows(run, source_of(run, probe))
+    _require_finished(run, rows)
+    record = run.params.record
+    split_frames, twins = frames(dataset, record), twin_frames(dataset, probe, record)
+    found = analyse(run.params, [row.step for row in rows], load_outcomes(run, rows), split_frames, twins)
+    entries = evidence(run.params, found)
+    path = run.path(ANALYSIS)
+    artifacts.write_json(run.path(EVIDENCE), {"schema": EVIDENCE_SCHEMA, **origin_json(run, rows, found), **entries})
+    artifacts.write_json(path, analysis_json(run, rows, split_frames, found))
+    print(_line(run, found, entries))
+    return path
+
+
+def _require_finished(run: Run, rows: list[Row]) -> None:
+    last, expected = rows[-1].step, run.params.training.steps
+    if last != expected:
+        raise ArtifactError(
+            f"{run.path(METRICS)}: last step is {last}, expected training.steps = {expected}; run: {remedy(run)}"
+        )
+
+
+def _line(run: Run, found: Analysis, entries: dict[str, Entry]) -> str:
+    """What was found, in one line."""
+
+    def date(name: str) -> str:
+        entry = entries[name]
+        return str(entry["value"]) if entry["value"] is not None else entry["reason"].split(":")[0]
+
+    return (
+        f"{run.name}: retrieval {date('retrieval_birth_step')}; beyond the best shortcut IID {date('iid_birth_step')}, "
+        f"held-out {date('heldout_birth_step')}, OOD {date('ood_birth_step')}; shortcut {date('shortcut_birth_step')}; "
+        f"{len(found.windows)} windows (steps)"
+    )
