@@ -55,6 +55,12 @@ def _shape_problems(params: BenchmarkParams, name: str, shape: StreamShape, cont
             f"the longest stream has {longest(shape)} tokens ({active.high} + {overwrites.high} writes, {reads.high} "
             f"reads), but model.context is {context}",
         )
+    if params.setting is Setting.HARDENED and active.low == 2:
+        yield (
+            f"{name}.active_keys.low",
+            active.low,
+            "hardened streams need at least 3: two keys are written in turn, so every read would have the same lag",
+        )
     yield from _lag_problems(params.setting, name, shape)
 
 

@@ -65,9 +65,10 @@ def _share(matrix: Bool[np.ndarray, "key value"], most: int, rng: np.random.Gene
         if (shared >= SHARED).all():
             return
         key = rng.integers(len(matrix))
-        old, new = rng.choice(np.flatnonzero(matrix[key])), rng.choice(np.flatnonzero(~matrix[key]))
-        if taken[new] >= most:
+        held, free = np.flatnonzero(matrix[key]), np.flatnonzero(~matrix[key] & (taken < most))
+        if not len(held) or not len(free):
             continue
+        old, new = held[rng.integers(len(held))], free[rng.integers(len(free))]
         row = shared[key] - matrix[:, old] + matrix[:, new]
         row[key] = SHARED
         gain = np.minimum(row, SHARED).sum() - np.minimum(shared[key], SHARED).sum()

@@ -75,7 +75,7 @@ def _even_reads(shape: Shape, keys: Int[np.ndarray, "stream write"], rng: np.ran
     """Reads of overwritten keys, with repetition: two keys, written in turn, offer hardly more than are drawn."""
     lag = np.arange(shape.writes)[:, None] - last_write(keys, shape.active)
     allowed = (writes_so_far(keys, shape.active) > 1) & (lag >= shape.lags.low) & (lag <= shape.lags.high)
-    allowed = allowed.reshape(len(keys), -1)
+    allowed = allowed.reshape(len(keys), shape.writes * shape.active)
     possible = allowed.any(axis=1)
     keys, allowed = keys[possible], allowed[possible]
     pick = (rng.random((len(keys), shape.reads)) * allowed.sum(axis=1, keepdims=True)).astype(np.int64)
@@ -95,18 +95,18 @@ def _stratified_reads(
     gap = np.broadcast_to(np.arange(shape.writes)[:, None], lag.shape)
     stratum = (gap, np.clip(so_far - 1, 0, STALE_CLASSES - 1), np.clip(lag, 0, shape.lags.high))
     score = np.where(allowed, np.log(weights)[stratum] + rng.gumbel(size=allowed.shape), -np.inf)
-    flat = score.reshape(len(keys), -1) - REPEAT_PENALTY * _rank_in_group(score, support)
-    chosen = np.argpartition(-flat, shape.reads - 1, axis=1)[:, : shape.reads]
+    score, support = (side.reshape(len(keys), shape.writes * shape.active) for side in (score, support))
+    score = score - REPEAT_PENALTY * _rank_in_group(score, support)
+    chosen = np.argpartition(-score, shape.reads - 1, axis=1)[:, : shape.reads]
     return _sorted(keys, chosen, shape, rng)
 
 
 def _rank_in_group(
-    score: Float[np.ndarray, "stream gap active"], group: Int[np.ndarray, "stream gap active"]
+    score: Float[np.ndarray, "stream candidate"], group: Int[np.ndarray, "stream candidate"]
 ) -> Int[np.ndarray, "stream candidate"]:
     """Rank of every candidate among those of the same group in its stream: 0 for the one with the highest score."""
-    flat_score, flat_group = score.reshape(len(score), -1), group.reshape(len(group), -1)
-    order = np.lexsort((-flat_score, flat_group), axis=1)
-    sorted_group = np.take_along_axis(flat_group, order, axis=1)
+    order = np.lexsort((-score, group), axis=1)
+    sorted_group = np.take_along_axis(group, order, axis=1)
     index = np.arange(order.shape[1])
     starts = np.diff(sorted_group, axis=1, prepend=-2) != 0
     rank = index - np.maximum.accumulate(np.where(starts, index, 0), axis=1)

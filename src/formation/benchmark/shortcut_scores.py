@@ -54,16 +54,19 @@ def over_limit(scores: Scores) -> list[str]:
     ]
 
 
-def flip_rates(dataset: Dataset, name: SplitName, kind: TwinKind) -> dict[str, dict[str, float]]:
+def flip_rates(dataset: Dataset, name: SplitName, kind: TwinKind) -> dict[str, dict[str, float | None]]:
     """For every heuristic: share of reads it answers rightly in base *and* twin, of `affected` reads and of `targets`.
 
-    Lag shortcuts follow the value twin; the key twin only what looks at the key can follow.
+    Lag shortcuts follow the value twin; the key twin only what looks at the key can follow. `None`: no such read.
     """
     base, twin = dataset.splits[name], dataset.twins[name, kind]
     here, there = Shortcuts(base), Shortcuts(twin_split(base, twin))
     flips = {heuristic: here.scores(heuristic) * there.scores(heuristic) for heuristic in Heuristic}
     return {
-        heuristic: {"affected": float(both[twin.affected].mean()), "targets": float(both[twin.target].mean())}
+        heuristic: {
+            "affected": float(both[twin.affected].mean()) if twin.affected.any() else None,
+            "targets": float(both[twin.target].mean()),
+        }
         for heuristic, both in flips.items()
     }
 

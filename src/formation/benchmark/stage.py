@@ -1,5 +1,6 @@
 """The `generate-benchmark` stage of a run: the dataset, its reports, and the run's pointer to them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,10 @@ def folder_of_run(run: Run) -> Path:
             f"{run.path(POINTER)}: points to a benchmark with parameters {pointer['params_digest'][:12]}, but the run "
             f"has {expected[:12]}; run: {_remedy(run)}"
         )
-    return artifacts.artifacts_folder(run.root) / "benchmarks" / str(pointer["digest"])
+    digest = str(pointer["digest"])
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ArtifactError(f"{run.path(POINTER)}: digest {digest!r} is not one of a dataset; run: {_remedy(run)}")
+    return artifacts.artifacts_folder(run.root) / "benchmarks" / digest
 
 
 def _remedy(run: Run) -> str:

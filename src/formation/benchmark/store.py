@@ -6,6 +6,7 @@ kept. `sanity.json` and `examples.txt` are reports *about* the dataset, renewed 
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -36,7 +37,7 @@ def write(dataset: Dataset, folder: Path, remedy: str = "") -> Path:
     An existing folder is verified against its digest; a damaged one is an `ArtifactError` and is left as it is.
     """
     files = _files(dataset)
-    index = _index(dataset, files)
+    index = _index(dataset.params, dataset.statistics, files)
     target = folder / str(index["digest"])
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,15 +54,15 @@ def write(dataset: Dataset, folder: Path, remedy: str = "") -> Path:
 def load(folder: Path, remedy: str = "") -> Dataset:
     """The dataset in `folder`; `ArtifactError` if a file is missing or damaged, or the content is not the folder's."""
     index = artifacts.read_json(folder / INDEX, SCHEMA, remedy)
-    params = BenchmarkParams.model_validate(index["params"])
-    vocabulary = Vocabulary(params.keys, params.values)
     files = {name: _read(folder / name, schema, remedy) for name, schema in _schemas().items()}
-    found = _digest(index["params"], index["statistics"], files)
-    if found != folder.name:
-        raise ArtifactError(
-            f"{folder}: damaged (its content has digest {found[:12]}, not that of its name); delete the folder and "
-            f"{'run: ' + remedy if remedy else 'make it again'}"
-        )
+    try:
+        params = BenchmarkParams.model_validate(index["params"])
+        expected = _index(params, index["statistics"], files)
+    except (KeyError, ValueError):
+        raise _damaged(folder, "its index is not one", remedy) from None
+    if index != expected or index["digest"] != folder.name:
+        raise _damaged(folder, f"its content has digest {expected['digest'][:12]}, not that of its name", remedy)
+    vocabulary = Vocabulary(params.keys, params.values)
     splits: dict[SplitName, Split] = {name: _split(name, vocabulary, files[_split_file(name)]) for name in _stored()}
     twins: dict[tuple[SplitName, TwinKind], Twin] = {
         (name, kind): _twin(kind, splits[name], files[_twin_file(name, kind)])
@@ -75,7 +76,7 @@ def load(folder: Path, remedy: str = "") -> Dataset:
 
 def digest(dataset: Dataset) -> str:
     """SHA-256 (hex) of a dataset's content: parameters, streams, twins, held-out pairs, generation statistics."""
-    return str(_index(dataset, _files(dataset))["digest"])
+    return str(_index(dataset.params, dataset.statistics, _files(dataset))["digest"])
 
 
 def params_digest(params: BenchmarkParams) -> str:
@@ -120,15 +121,14 @@ def _files(dataset: Dataset) -> dict[str, Arrays]:
     return files
 
 
-def _index(dataset: Dataset, files: Mapping[str, Arrays]) -> dict[str, Any]:
-    params = dataset.params.model_dump(mode="json")
-    statistics = dict(dataset.statistics)
+def _index(params: BenchmarkParams, statistics: Mapping[str, Any], files: Mapping[str, Arrays]) -> dict[str, Any]:
+    """What `benchmark.json` says about this content, as it reads back from JSON."""
+    plain = {"params": params.model_dump(mode="json"), "statistics": json.loads(json.dumps(statistics))}
     return {
         "schema": SCHEMA,
-        "digest": _digest(params, statistics, files),
-        "params_digest": params_digest(dataset.params),
-        "params": params,
-        "statistics": statistics,
+        "digest": _digest(plain["params"], plain["statistics"], files),
+        "params_digest": params_digest(params),
+        **plain,
         "files": sorted(files),
     }
 
@@ -143,6 +143,11 @@ def _digest(params: Mapping[str, Any], statistics: Mapping[str, Any], files: Map
 
 def _bytes_digest(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _damaged(folder: Path, why: str, remedy: str) -> ArtifactError:
+    again = f"run: {remedy}" if remedy else "make it again"
+    return ArtifactError(f"{folder}: damaged ({why}); delete the folder and {again}")
 
 
 def _fill(folder: Path, files: Mapping[str, Arrays], index: Mapping[str, Any]) -> None:

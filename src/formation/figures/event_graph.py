@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 
 from formation.figures import style
 
-_BOX = 0.38  # half the width of a write's box, in events
+_BOX = 0.44  # half the width of a write's box, in events
 _HEIGHT = 0.17  # half its height, in lanes
 _LAG_ROW, _STALE_ROW = -0.68, -0.93  # below the lowest lane
 
@@ -93,7 +93,7 @@ def _tie(
 
 def _font(text: str) -> float:
     """Size (points) in which a value's name fits its box."""
-    return 6.3 if len(text) <= 3 else 5.0
+    return 6.3 if len(text) <= 3 else 4.7
 
 
 def _bend(span: float) -> float:
