@@ -305,13 +305,12 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, dict[str, Any]]
 
 
 def _holds(layer: Any, path: Sequence[int | str]) -> bool:
+    """Whether the key at `path` was set in this layer."""
     for name in path:
-        if not isinstance(layer, dict | list):
+        inside = layer if isinstance(layer, dict) else dict(enumerate(layer)) if isinstance(layer, list) else {}
+        if name not in inside:
             return False
-        within = name in layer if isinstance(layer, dict) else isinstance(name, int) and name < len(layer)
-        if not within:
-            return False
-        layer = layer[name]
+        layer = inside[name]
     return bool(path)
 
 

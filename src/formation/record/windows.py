@@ -7,6 +7,8 @@ from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.errors import ArtifactError
 from formation.record.analysis import Analysis, analyse
+from formation.record.curves import CURVES, curves_json
+from formation.record.curves import SCHEMA as CURVES_SCHEMA
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
 from formation.record.evidence import Entry, evidence
 from formation.record.frames import frames, twin_frames
@@ -35,6 +37,8 @@ def analyze_birth_windows(run: Run) -> Path:
     entries = evidence(run.params, found)
     path = run.path(ANALYSIS)
     artifacts.write_json(run.path(EVIDENCE), {"schema": EVIDENCE_SCHEMA, **origin_json(run, rows, found), **entries})
+    curves = curves_json(run.params, rows, found)
+    artifacts.write_json(run.path(CURVES), {"schema": CURVES_SCHEMA, **origin_json(run, rows, found), **curves})
     artifacts.write_json(path, analysis_json(run, rows, split_frames, found))
     print(_line(run, found, entries))
     return path
