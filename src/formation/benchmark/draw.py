@@ -1,10 +1,11 @@
 """Rejection sampling of streams of one shape: programs, then key twins, then values; what fails is drawn again."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -60,31 +61,34 @@ class Draw:
         return self.survived[Stage.VALUED] / self.survived[Stage.DRAWN]
 
 
-def draw_batches(
-    params: BenchmarkParams,
-    where: str,
-    shape: Shape,
-    weights: Weights,
-    wanted: int,
-    allowed: Bool[np.ndarray, "key value"],
-    seen: set[bytes],
-    rng: np.random.Generator,
-    tracker: Tracker,
-) -> Draw:
-    """`wanted` streams of one shape whose pairs are all `allowed` and whose programs are not in `seen`.
+@dataclass(frozen=True)
+class Order:
+    """What is wanted: `count` streams of one shape, whose pairs are all `allowed` and whose programs are not `seen`."""
 
-    Raises `BenchmarkError` naming the likely parameter of `benchmark.<where>` when almost every draw is rejected.
+    params: BenchmarkParams
+    where: Literal["iid", "ood"]  # section of the parameters the shape comes from
+    shape: Shape
+    weights: Weights
+    count: int
+    allowed: Bool[np.ndarray, "key value"]
+    seen: Set[bytes]
+
+
+def draw_batches(order: Order, rng: np.random.Generator, tracker: Tracker) -> Draw:
+    """The streams ordered, counted on `tracker`.
+
+    Raises `BenchmarkError` naming the likely parameter when almost every draw is rejected.
     """
     survived: Counter[Stage] = Counter(dict.fromkeys(Stage, 0))
     batches: list[Batch] = []
     programs: set[bytes] = set()
-    missing = wanted
+    missing = order.count
     while missing:
-        if survived[Stage.DRAWN] >= _LEAST_ATTEMPTS + _ATTEMPTS_A_STREAM * wanted:
-            raise _hopeless(params, where, shape, wanted, survived)
+        if survived[Stage.DRAWN] >= _LEAST_ATTEMPTS + _ATTEMPTS_A_STREAM * order.count:
+            raise _hopeless(order, survived)
         rate = (survived[Stage.VALUED] + 1) / (survived[Stage.DRAWN] + 2)
         count = int(np.clip(1.1 * missing / rate, 64, _BATCH))
-        batch, found = _draw_batch(params, shape, weights, count, allowed, seen, rng, survived)
+        batch, found = _draw_batch(order, count, rng, survived)
         batch = _first(batch, missing)
         programs.update(found[: 2 * len(batch.tokens)])
         batches.append(batch)
@@ -95,28 +99,22 @@ def draw_batches(
 
 
 def _draw_batch(
-    params: BenchmarkParams,
-    shape: Shape,
-    weights: Weights,
-    count: int,
-    allowed: Bool[np.ndarray, "key value"],
-    seen: set[bytes],
-    rng: np.random.Generator,
-    survived: Counter[Stage],
+    order: Order, count: int, rng: np.random.Generator, survived: Counter[Stage]
 ) -> tuple[Batch, list[bytes]]:
     """The survivors of `count` draws; their programs and those of their key twins, two a stream, in order."""
+    params, shape = order.params, order.shape
     survived[Stage.DRAWN] += count
-    programs = draw_programs(params.setting, shape, count, weights, rng)
+    programs = draw_programs(params.setting, shape, count, order.weights, rng)
     survived[Stage.PLACED] += len(programs.keys)
-    unseen = np.array([program not in seen for program in canonical(programs, shape.active)], bool)
+    unseen = np.array([program not in order.seen for program in canonical(programs, shape.active)], bool)
     programs = programs.take(unseen)
     survived[Stage.UNSEEN] += len(programs.keys)
     names = np.argsort(rng.random((len(programs.keys), params.keys)), axis=1)[:, : shape.active]
-    partner = partners(allowed)[names[:, :, None], names[:, None, :]]
+    partner = partners(order.allowed)[names[:, :, None], names[:, None, :]]
     found, twins = key_twins(params.setting, shape, programs, partner, rng)
     programs, names = programs.take(found), names[found]
     survived[Stage.TWINNED] += len(programs.keys)
-    alive, batch = _with_values(params, shape, programs, names, twins, allowed, rng)
+    alive, batch = _with_values(order, programs, names, twins, rng)
     survived[Stage.VALUED] += int(alive.sum())
     own = canonical(programs.take(alive), shape.active)
     twin = canonical(Programs(twins.keys, programs.gap, programs.asked).take(alive), shape.active)
@@ -124,15 +122,14 @@ def _draw_batch(
 
 
 def _with_values(
-    params: BenchmarkParams,
-    shape: Shape,
+    order: Order,
     programs: Programs,
     names: Int[np.ndarray, "stream active"],
     twins: KeyTwins,
-    allowed: Bool[np.ndarray, "key value"],
     rng: np.random.Generator,
 ) -> tuple[Bool[np.ndarray, "stream"], Batch]:
     """Which programs could be given values, and those as token streams with both twins."""
+    params, shape = order.params, order.shape
     rows = np.arange(len(programs.keys))
     support = supports(programs.keys, programs, shape.active)
     replaced = support[rows, twins.target]
@@ -143,7 +140,7 @@ def _with_values(
         twin_answers=_found(twins.support, shape.writes),
     )
     every_write = params.heldout_scope == "write"
-    alive, values, new = draw_values(allowed, roles, replaced, every_write, rng)
+    alive, values, new = draw_values(order.allowed, roles, replaced, every_write, rng)
     changed = values.copy()
     changed[rows, replaced] = new
     vocabulary = Vocabulary(params.keys, params.values)
@@ -169,10 +166,9 @@ def _first(batch: Batch, rows: int | Int[np.ndarray, "kept"]) -> Batch:
     return Batch(**{f.name: getattr(batch, f.name)[pick] for f in fields(Batch)})
 
 
-def _hopeless(
-    params: BenchmarkParams, where: str, shape: Shape, wanted: int, survived: Mapping[Stage, int]
-) -> BenchmarkError:
+def _hopeless(order: Order, survived: Mapping[Stage, int]) -> BenchmarkError:
     """What to tell: the condition that rejected most, the parameter behind it, and what would help."""
+    params, where, shape = order.params, order.where, order.shape
     stages = list(Stage)
     ratios = {b: survived[b] / max(survived[a], 1) for a, b in pairwise(stages)}
     worst = min(ratios, key=lambda stage: ratios[stage])
@@ -189,5 +185,5 @@ def _hopeless(
     counts = ", ".join(f"{survived[stage]} {stage}" for stage in stages)
     return BenchmarkError(
         f"{says[worst]} (streams of {shape.active} active keys, {shape.overwrites} overwrites, {shape.reads} reads, "
-        f"{wanted} wanted: {counts})"
+        f"{order.count} wanted: {counts})"
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from formation.benchmark import feasibility
-from formation.benchmark.draw import Batch, Draw, draw_batches
+from formation.benchmark.draw import Batch, Draw, Order, draw_batches
 from formation.benchmark.events import as_split
 from formation.benchmark.heldout import heldout_pairs
 from formation.benchmark.programs import Shape
@@ -115,7 +115,7 @@ def _draw_split(
     wanted[rng.permutation(len(every))[: count % len(every)]] += 1
     allowed = heldout if name is SplitName.HELDOUT_PAIRS else ~heldout
     return [
-        draw_batches(params, where, shape, weights[shape], int(number), allowed, seen, rng, tracker)
+        draw_batches(Order(params, where, shape, weights[shape], int(number), allowed, seen), rng, tracker)
         for shape, number in zip(every, wanted, strict=True)
         if number
     ]

@@ -95,7 +95,7 @@ def test_a_wrong_answer_is_found_by_the_oracle(hardened: Dataset) -> None:
     split = hardened.splits[SplitName.TEST_IID]
     tokens = split.tokens.copy()
     place = split.reads.position[5] + 1
-    tokens[split.reads.stream[5], place] = split.vocabulary.value((split.reads.value[5] + 1) % 32)
+    tokens[split.reads.stream[5], place] = split.vocabulary.value(int(split.reads.value[5] + 1) % 32)
     report = sanity_report(with_split(hardened, SplitName.TEST_IID, with_tokens(split, tokens)))
     assert report["oracle"]["test_iid"]["score"] < 1
     assert "test_iid" in report["violated"][Rule.ORACLE]
