@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from formation.benchmark.heuristics import Heuristic
 from formation.figures import style
 from formation.figures.plotdata import Axis, Heat, Level, Mark, Panel, Plot, Series, Span
 from formation.record.study import RunRecord, Study
@@ -12,6 +13,7 @@ from formation.record.study import RunRecord, Study
 SPLITS = ("test_iid", "heldout_pairs", "structural_ood")
 TWINS = "counterfactual"  # the split of IID streams that all have both twins
 STEP = Axis("step")
+FEWEST = 30  # reads behind a row of a heat map: fewer say nothing
 
 # what a reader asks for, in the order of the argument: metric, split, name
 BEHAVIOURS = (
@@ -70,40 +72,43 @@ def learning_curves(study: Study) -> Plot:
 
 
 def flips(study: Study) -> Plot:
-    """Value-twin and key-twin flips, and the share of the best shortcut's errors that the model repeats."""
+    """Value-twin and key-twin flips, and the share of a shortcut's errors that the model repeats.
+
+    The shortcut is the one whose errors the model repeats most on its plateau; without a plateau, the best one.
+    """
     this = study.this
-    best = this.analysis["best_shortcut"]["test_iid"]
-    repeated = this.behaviour["shortcut_errors_repeated"]["test_iid"].get(best["heuristic"])
+    two = next(entry for entry in this.analysis["two_births"] if entry["split"] == "test_iid")
+    shortcut = (two["plateau"] or this.analysis["best_shortcut"]["test_iid"])["heuristic"]
+    repeated = this.behaviour["shortcut_errors_repeated"]["test_iid"].get(shortcut)
     series = [
         _line(this, TWINS, "value_twin_flip", "follows the value twin", style.ORANGE),
         _line(this, TWINS, "key_twin_flip", "follows the key twin", style.BLUE),
     ]
     if repeated is not None:
         steps = [float(step) for step in this.steps]
-        series.append(Series("repeats the best shortcut's errors", steps, repeated, colour=style.MUTED, style="dashed"))
-    born = this.birth(TWINS, "key_twin_flip")
-    panel = Panel(
-        title="IID streams and their twins",
-        x=STEP,
-        y=Axis("share of reads", low=-0.02, high=1.03),
-        series=series,
-        marks=_mark(born, "birth of the key-twin flip", style.BLUE),
-    )
-    return Plot("formation-flips", [panel], panel_height=2.3)
+        name = f"repeats errors of\n“{Heuristic(shortcut).label}”"
+        series.append(Series(name, steps, repeated, colour=style.VERMILION, style="dashed"))
+    born = _mark(this.birth(TWINS, "key_twin_flip"), "birth of retrieval", style.BLUE)
+    before = two["shortcut"]
+    if before is not None and before["outcome"] == "born":
+        born.append(Mark(before["step"], "birth of the shortcut", before["low"], before["high"], style.VERMILION))
+    y = Axis("share of reads", low=-0.02, high=1.03)
+    panel = Panel("IID streams and their twins", STEP, y, series=series, marks=born)
+    return Plot("formation-flips", [panel], panel_height=2.4)
 
 
 def strata(study: Study) -> Plot:
     """Accuracy by lag and by stale count over training, IID above structural OOD."""
     names = {"lag": "lag (writes)", "stale": "stale count"}
-    marks = _mark(study.this.birth(TWINS, "key_twin_flip"), "retrieval", style.PAPER)
+    marks = _mark(study.this.birth(TWINS, "key_twin_flip"), "", style.PAPER)
     heats = [
         Heat(
             title=f"{style.SPLIT_LABELS[split]}, by {names[by].split(' (')[0]}",
             x=STEP,
             y=Axis(names[by]),
             columns=[float(step) for step in study.this.steps],
-            rows=[str(value) for value in stratum["at"]],
-            values=stratum["accuracy"],
+            rows=[str(value) for value, n in zip(stratum["at"], stratum["n"], strict=True) if n >= FEWEST],
+            values=[row for row, n in zip(stratum["accuracy"], stratum["n"], strict=True) if n >= FEWEST],
             value_label="accuracy",
             marks=marks,
         )
@@ -175,10 +180,7 @@ def birth_rows(study: Study) -> list[dict[str, Any]]:
 
 def window_rows(study: Study) -> list[dict[str, Any]]:
     """One row for each formation window, with what rose in it."""
-    return [
-        {**window, "rose": f"{len(window['series'])} behaviours: {_shortened(window['series'])}"}
-        for window in study.this.analysis["windows"]
-    ]
+    return [{**window, "rose": _shortened(window["series"])} for window in study.this.analysis["windows"]]
 
 
 def seed_rows(study: Study) -> list[dict[str, Any]]:

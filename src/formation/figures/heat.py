@@ -40,7 +40,6 @@ def _heat(axes: Axes, heat: Heat) -> None:
     axes.grid(False)
     for mark in heat.marks:
         axes.axvline(mark.x, color=mark.colour or style.PAPER, lw=1.2, ls=(0, (1, 1.5)))
-        axes.text(mark.x, len(heat.rows), f" {mark.label}", fontsize=7, color=style.MUTED, va="bottom", ha="center")
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:

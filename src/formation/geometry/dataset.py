@@ -57,6 +57,11 @@ def dataset_geometry_report(run: Run) -> Path:
     return path
 
 
+def read_report(run: Run) -> dict[str, Any]:
+    """The written report; `ArtifactError` with the command to run if there is none."""
+    return run.json(f"analysis/{FILE}", SCHEMA, f"formation dataset-geometry-report --run {run.name}")
+
+
 def _graphs(dataset: Dataset) -> dict[str, Any]:
     """Event graphs of one stream and of its two twins, as node-link JSON."""
     split = dataset.splits[_EXAMPLE]
