@@ -175,10 +175,10 @@ def _refuse_foreign(
                 f"move it away and run: {_remedy(run)}"
             )
     model = Transformer(run.params.model, vocabulary_size(run.params))
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    wanted_shapes = {f"{kind}.{name}": shape for kind in ("model", *MOMENTS) for name, shape in shapes.items()}
-    found = {name: array.shape for name, array in arrays.items() if name != "generator"}
-    if found != wanted_shapes or "generator" not in arrays:
+    forms = {name: (tuple(parameter.shape), "float32") for name, parameter in model.named_parameters()}
+    wanted_forms = {f"{kind}.{name}": form for kind in ("model", *MOMENTS) for name, form in forms.items()}
+    found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items() if name != "generator"}
+    if found != wanted_forms or "generator" not in arrays:
         raise TrainingError(f"{file}: its arrays are not those of the run's model; move it away, run: {_remedy(run)}")
 
 

@@ -20,7 +20,10 @@ from formation.training.loop import SCHEMA as RECORD_SCHEMA
 
 SCHEMA = "reference-selection/1"
 METRIC = "held-out answer accuracy"
+_SCORED = (SplitName.HELDOUT_PAIRS, SplitName.STRUCTURAL_OOD, SplitName.TEST_IID)
 TIES = "structural_ood accuracy, then test_iid accuracy, then the earlier step, then the order of the seeds"
+
+Score = tuple[float, float, float, int]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Candidate:
     run: Run
     best: Row
 
-    def score(self) -> tuple[float, float, float, int]:
+    def score(self) -> Score:
         """What candidates are ordered by, the highest first: the metric, then what breaks ties."""
         return _score(self.best)
 
@@ -84,6 +87,9 @@ def _rows(run: Run) -> list[Row]:
     for row in rows:
         if row.source.params != run.params.identity(run.seed):
             raise ArtifactError(f"{run.path(METRICS)}: step {row.step} is of other parameters; {_again(run)}")
+        for split in _SCORED:
+            if split not in row.splits:
+                raise ArtifactError(f"{run.path(METRICS)}: step {row.step} has no split {split}; {_again(run)}")
     return rows
 
 
@@ -91,14 +97,9 @@ def _again(run: Run) -> str:
     return f"run: formation checkpoint-sweep --run {run.name}"
 
 
-def _score(row: Row) -> tuple[float, float, float, int]:
-    accuracy = {name: split.reads.accuracy for name, split in row.splits.items()}
-    return (
-        accuracy[SplitName.HELDOUT_PAIRS],
-        accuracy[SplitName.STRUCTURAL_OOD],
-        accuracy[SplitName.TEST_IID],
-        -row.step,
-    )
+def _score(row: Row) -> Score:
+    heldout, ood, iid = (row.splits[split].reads.accuracy for split in _SCORED)
+    return heldout, ood, iid, -row.step
 
 
 def _selection(preset: str, candidates: list[Candidate], incomplete: list[dict[str, str]]) -> dict[str, Any]:
