@@ -161,6 +161,6 @@ def _leaks(sanity: dict[str, Any], dataset: Dataset) -> dict[str, int]:
     return {"leaked": leaked, "checked": checked}
 
 
-def _counted(value: float, n: int) -> dict[str, float]:
+def _counted(value: int | float, n: int) -> dict[str, int | float]:
     """Evidence that was counted in full: its interval is the value itself."""
     return {"value": value, "low": value, "high": value, "n": n}

@@ -51,7 +51,7 @@ def _events(split: Split, stream: int) -> list[dict[str, Any]]:
     starts = writes.position[writes.stream == stream]
     out: list[dict[str, Any]] = []
     for number, row in enumerate(np.flatnonzero(writes.stream == stream)):
-        names = _names(vocabulary, writes.key[row], writes.value[row])
+        names = _names(vocabulary, int(writes.key[row]), int(writes.value[row]))
         out.append({"kind": "write", "position": int(writes.position[row]), **names, "written": number})
     for row in np.flatnonzero(reads.stream == stream):
         mark = int(reads.position[row]) - 1
@@ -59,7 +59,7 @@ def _events(split: Split, stream: int) -> list[dict[str, Any]]:
             {
                 "kind": "read",
                 "position": mark,
-                **_names(vocabulary, reads.key[row], reads.value[row]),
+                **_names(vocabulary, int(reads.key[row]), int(reads.value[row])),
                 "lag": int(reads.lag[row]),
                 "stale": int(reads.stale[row]),
                 "gap": int((starts < mark).sum()),
@@ -69,4 +69,4 @@ def _events(split: Split, stream: int) -> list[dict[str, Any]]:
 
 
 def _names(vocabulary: Vocabulary, key: int, value: int) -> dict[str, str]:
-    return {"key": vocabulary.name(vocabulary.key(int(key))), "value": vocabulary.name(vocabulary.value(int(value)))}
+    return {"key": vocabulary.name(vocabulary.key(key)), "value": vocabulary.name(vocabulary.value(value))}
