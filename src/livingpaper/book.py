@@ -24,7 +24,8 @@ from livingpaper.errors import PointerError
 from livingpaper.files import inside
 from livingpaper.yamlfile import read_yaml
 
-_FOLDS = {"true", "show", "false"}
+_FOLDS = ("true", "show", "false")
+_PAPERS = ("a4", "a5", "a3", "us-letter", "us-legal")  # of those that Typst knows
 
 
 @dataclass(frozen=True)
@@ -224,11 +225,8 @@ def _footer(book: Section) -> str:
 def _html(formats: Section, echo: bool, root: Path) -> HtmlFormat:
     section = formats.section("html") if isinstance(formats.get("html", {}), dict) else Section({}, "format.html")
     section.skip(*QUARTO_HTML)
-    fold = section.text("code-fold", "false")
-    if fold not in _FOLDS:
-        raise BookError(f"{FILE}: format.html.code-fold is {fold!r}, expected one of: {', '.join(sorted(_FOLDS))}")
     return HtmlFormat(
-        code_fold=fold,
+        code_fold=section.choice("code-fold", _FOLDS, "false"),
         code_summary=section.text("code-summary", "Code"),
         echo=section.flag("echo", echo),
         toc_depth=section.number("toc-depth", 3),
@@ -245,6 +243,6 @@ def _pdf(formats: Section, echo: bool) -> PdfFormat | None:
     return PdfFormat(
         echo=section.flag("echo", echo),
         toc_depth=section.number("toc-depth", 2),
-        paper=section.text("papersize", "a4"),
-        font_size=section.text("fontsize", "10.5pt"),
+        paper=section.choice("papersize", _PAPERS, "a4"),
+        font_size=section.length("fontsize", "10.5pt"),
     )

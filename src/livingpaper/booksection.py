@@ -1,6 +1,7 @@
 """A mapping of `_quarto.yml`, read key by key, that knows which of its keys nobody understood."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from livingpaper.errors import PressError
@@ -77,6 +78,20 @@ class Section:
         value = self.text(key).strip()
         if not value:
             raise BookError(f"{FILE}: {self.named(key)} is missing, expected text")
+        return value
+
+    def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
+        """The text under a key, one of those allowed."""
+        value = self.text(key, default)
+        if value not in allowed:
+            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected one of: {', '.join(allowed)}")
+        return value
+
+    def length(self, key: str, default: str) -> str:
+        """The length under a key, such as 10.5pt."""
+        value = self.text(key, default)
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?(pt|mm|cm|in|em)", value):
+            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected a length such as 10.5pt")
         return value
 
     def flag(self, key: str, default: bool) -> bool:

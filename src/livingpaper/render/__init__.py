@@ -1,5 +1,6 @@
 """Prints the book: with Quarto where it is installed, else with what the project's wheels bring."""
 
+import errno
 import shutil
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,6 @@ def render(root: Path, printing: Printing, renderer: str = Renderer.AUTO) -> Non
     """
     if renderer not in list(Renderer):
         raise RenderError(f"--renderer {renderer!r}: expected one of: {', '.join(Renderer)}")
-    record(root, printing)
     quarto = shutil.which("quarto")
     if renderer == Renderer.QUARTO and quarto is None:
         raise RenderError(
@@ -37,8 +37,14 @@ def render(root: Path, printing: Printing, renderer: str = Renderer.AUTO) -> Non
     if quarto is not None and renderer != Renderer.EMBEDDED:
         from livingpaper.render.quarto import render_quarto
 
+        record(root, printing)
         render_quarto(root, printing, quarto)
     else:
         from livingpaper.render.embedded import render_embedded
 
-        render_embedded(root, printing)
+        try:
+            render_embedded(root, printing)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise RenderError(f"run {printing.run}: the disk is full; free space and print again") from None

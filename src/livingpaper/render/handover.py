@@ -18,23 +18,27 @@ project:
 
 
 def record(root: Path, printing: Printing) -> None:
-    """Write down a printing, whoever renders it; a build that leaves the rendering to Quarto calls this alone."""
-    notebooks = {source: _relative(root, path) for source, path in printing.notebooks.items()}
+    """Write down a printing and its profile; a build that leaves the rendering to Quarto calls this for each run."""
+    hand_over(root, printing)
+    if not printing.main:
+        profile = root / f"_quarto-{printing.run}.yml"
+        text = _PROFILE.format(run=printing.run, output=printing.output.as_posix())
+        if not (profile.is_file() and profile.read_text(encoding="utf-8") == text):
+            write_text(profile, text)
+
+
+def hand_over(root: Path, printing: Printing) -> None:
+    """Write down a printing in `build/print/`."""
     handed = {
         "run": printing.run,
         "main": printing.main,
-        "notebooks": notebooks,
+        "notebooks": {source: _relative(root, path) for source, path in printing.notebooks.items()},
         "stale": dict(printing.stale),
         "errors": dict(printing.errors),
     }
     write_json(root / FOLDER / printing.run / "printing.json", handed)
     if printing.main:
         write_json(root / FOLDER / "main.json", {"run": printing.run})
-        return
-    profile = root / f"_quarto-{printing.run}.yml"
-    text = _PROFILE.format(run=printing.run, output=printing.output.as_posix())
-    if not (profile.is_file() and profile.read_text(encoding="utf-8") == text):
-        write_text(profile, text)
 
 
 def _relative(root: Path, path: Path) -> str:

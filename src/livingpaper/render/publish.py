@@ -4,9 +4,9 @@ Pages that did not change keep their file, so that a static host uploads only wh
 """
 
 import filecmp
+import os
+import shutil
 from pathlib import Path
-
-from livingpaper.files import write_bytes
 
 
 def publish(made: Path, place: Path, keep: frozenset[str] = frozenset()) -> None:
@@ -16,15 +16,25 @@ def publish(made: Path, place: Path, keep: frozenset[str] = frozenset()) -> None
         source, target = made / name, place / name
         if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
             _clear_the_way(target, place)
-            write_bytes(target, source.read_bytes())
+            _replace(source, target)
     _sweep(place, names, keep)
 
 
+def _replace(source: Path, target: Path) -> None:
+    """Put a file in its place in one step. Not flushed to disk: a printing can be made again at any time."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, scratch)
+    os.replace(scratch, target)
+
+
 def _clear_the_way(target: Path, place: Path) -> None:
-    """Remove a file where a folder must be now."""
+    """Remove a file where a folder must be now, and a folder where a file must be."""
     for folder in target.relative_to(place).parents:
         if (place / folder).is_file():
             (place / folder).unlink()
+    if target.is_dir():
+        shutil.rmtree(target)
 
 
 def _sweep(place: Path, names: set[str], keep: frozenset[str]) -> None:

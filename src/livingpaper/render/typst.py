@@ -18,6 +18,11 @@ from livingpaper.render.site import project_version
 from livingpaper.render.structure import EQUATION, is_float, kind_of, parts
 
 _ARGUMENTS = ("-f", "json", "-t", "typst-citations", "--wrap=none")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+# raw markup that would show something: words outside of tags, or a tag that is a picture or a widget
+_SHOWS = re.compile(
+    r"(?:^|>)[^<]*[^<\s]|<(?:img|svg|iframe|video|audio|canvas|object|embed|form|input)\b", re.IGNORECASE
+)
 _LABEL = re.compile(r"[^A-Za-z0-9_.:-]")
 _TONES = {
     "note": ("blue", "i"),
@@ -256,7 +261,7 @@ class _Writer:
         form, text = node["c"]
         if form == "typst":
             return None
-        if text.strip() and not text.strip().startswith("<!--"):
+        if _SHOWS.search(_COMMENT.sub("", text)):
             self._page.warnings.append(
                 f"{self._page.source}: raw {form} {text.strip()[:40]!r} is not printed in the PDF"
             )

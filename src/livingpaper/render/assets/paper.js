@@ -222,9 +222,9 @@
     all("details").forEach((details) => details.addEventListener("toggle", check));
   }
 
-  /** A table in a div of class `sortable` sorts by a click on its heading; numbers as numbers. */
+  /** A table in a div of class `sortable`, and the claims ledger, sort by a click on its heading; numbers as numbers. */
   function sortable() {
-    all(".sortable table").forEach((table) => {
+    all(".sortable table, .claims-ledger table").forEach((table) => {
       const body = table.tBodies[0];
       all("thead th", table).forEach((cell, column) => {
         const press = make("button", { type: "button", class: "sort" });

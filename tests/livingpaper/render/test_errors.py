@@ -1,0 +1,119 @@
+"""What is wrong in a page is shown in it, named, and ends in an error; hostile text stays text."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livingpaper.render import RenderError, render
+from livingpaper.render.pandoc import Pandoc
+from tests.livingpaper.render import tiny
+from tests.livingpaper.render.dom import parse, read
+
+
+def failing(root: Path) -> str:
+    """The message of the error a book of one page ends in."""
+    with pytest.raises(RenderError) as caught:
+        render(root, tiny.page_printing(root), "embedded")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "shown"),
+    [
+        ('::: {.livingpaper claim="no-such"}\n:::', "claim:no-such is not among", "claim:no-such is not among"),
+        ('::: {.livingpaper page="nowhere"}\n:::', "page:nowhere is not among", "page:nowhere"),
+        ("It is `x.json#/a`{.value format='.3f'}.", "x.json#/a|.3f|", "no value: x.json#/a|.3f|"),
+        ("See @fig-none.", "@fig-none names nothing", "?@fig-none"),
+        ("See [@nobody2020].", "@nobody2020 is not in the bibliography", "nobody2020"),
+        ("See [this](gone.json).", "'gone.json': no such file", "this"),
+        ("See [this](../../etc/passwd).", "'../../etc/passwd'", "this"),
+        ("See [this](javascript:alert).", "has no scheme of", "this"),
+        ("![x](https://example.org/x.png)", "lies on another host", ""),
+        ("# A {#sec-a}\n\n## B {#sec-a}\n\n", "label 'sec-a' is also given", "B"),
+    ],
+)
+def test_errors_are_in_the_page_and_in_the_message(tmp_path: Path, text: str, message: str, shown: str) -> None:
+    root = tiny.make_page(tmp_path, text if text.startswith("# ") else f"# Title\n\n{text}\n")
+    assert message in failing(root)
+    assert shown in read(root / "_site/index.html").one("article").text
+
+
+def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+    root = tiny.make_page(tmp_path, "# Title\n\n@fig-none and @tbl-none.\n")
+    told = failing(root)
+    assert "@fig-none" in told
+    assert "@tbl-none" in told
+
+
+def test_a_page_without_a_title_is_refused(tmp_path: Path) -> None:
+    root = tiny.make_page(tmp_path, "Only words.\n")
+    assert "index.qmd: has no title" in failing(root)
+
+
+def test_stale_and_failed_chapters_say_so(tmp_path: Path) -> None:
+    root = tiny.make_book(tmp_path)
+    config = (root / "_quarto.yml").read_text().replace("  typst: {papersize: a4, echo: false}\n", "")
+    tiny.write(root, "_quarto.yml", config)
+    reason = "cell 4 raised <b>ValueError</b>"
+    changes = {"stale": {"chapters/one.ipynb": reason}, "errors": {"chapters/two.qmd": "never made"}}
+    render(root, tiny.printing(root, **changes), "embedded")
+    one = read(root / "_site/chapters/one.html")
+    assert one.one(class_="banner-stale").text == f"Stale. {reason}"
+    assert [mark.text for mark in one.all(class_="chapter-mark")] == ["stale", "failed"]
+    assert read(root / "_site/chapters/two.html").one(class_="banner-error").text.endswith("never made")
+
+
+def test_other_shortcodes_and_cell_options_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [tiny.markdown("# One\n"), tiny.code("#| fig-width: 3\n#| label: x\n1")]
+    root = tiny.make_page(tmp_path, "# Title\n\n{{< include x.md >}}\n", one_ipynb=tiny.notebook(cells))
+    tiny.write(root, "_quarto.yml", (root / "_quarto.yml").read_text().replace("[index.qmd]", "[index.qmd, one.ipynb]"))
+    render(root, tiny.page_printing(root), "embedded")
+    told = capsys.readouterr().err
+    assert "index.qmd: shortcode 'include' is not covered" in told
+    assert "one.ipynb: cell 2: cell option 'fig-width' is not covered" in told
+
+
+def test_a_missing_or_broken_notebook_is_named(tmp_path: Path) -> None:
+    root = tiny.make_book(tmp_path)
+    tiny.write(root, "build/chapters/quick-s1/one.ipynb", "{")
+    with pytest.raises(RenderError, match=r"chapters/one\.ipynb: .*not a readable notebook.*run: livingpaper build"):
+        render(root, tiny.printing(root), "embedded")
+
+
+def test_an_unknown_renderer_is_refused(tmp_path: Path) -> None:
+    root = tiny.make_page(tmp_path, "# Title\n")
+    with pytest.raises(RenderError, match="expected one of: auto, quarto, embedded"):
+        render(root, tiny.page_printing(root), "latex")
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'
+
+
+def test_hostile_words_stay_words(tmp_path: Path) -> None:
+    claims = f'::: {{.callout-tip .claim title="{HOSTILE.replace(chr(34), "")}"}}\nx\n:::\n'
+    root = tiny.make_page(tmp_path, '# Title\n\n::: {.livingpaper claim="c"}\n:::\n\n`p`{.value}\n')
+    tiny.write(root, "build/print/quick-s1/fragments.json", {"blocks": {"claim:c": claims}, "values": {"p||": HOSTILE}})
+    config = (root / "_quarto.yml").read_text().replace("One page", "'" + HOSTILE + "'")
+    tiny.write(root, "_quarto.yml", config)
+    reasons = {"stale": {"index.qmd": HOSTILE}, "runs": (("quick-s1", ""), (HOSTILE, "runs/x"))}
+    render(root, tiny.printing(root, notebooks={}, **reasons), "embedded")
+    tree = read(root / "_site/index.html")
+    assert {script.attributes["src"] for script in tree.all("script")} == {"assets/theme.js", "assets/paper.js"}
+    assert tree.all("img") == []
+    assert tree.one(class_="livingpaper-value").text == " ".join(HOSTILE.split())
+    assert tree.one(class_="banner-stale").text == f"Stale. {HOSTILE}"
+    assert tree.one("a", class_="bar-title").text == HOSTILE
+    assert HOSTILE in [link.text for link in tree.one(class_="runs").all("a")]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40))
+def test_any_value_is_printed_as_it_is(tmp_path: Path, words: str) -> None:
+    root = tiny.make_page(tmp_path, "# Title\n\nx\n")
+    given_ = tiny.write(root, "fragments.json", {"blocks": {}, "values": {"p||": words}})
+    arguments = ["-f", "markdown", "-t", "html", f"--lua-filter={tiny.FILTER}"]
+    environment = {"LIVINGPAPER_FRAGMENTS": str(given_)}
+    result = Pandoc(root, root / "store").run(arguments, "`p`{.value}", [given_], environment)
+    assert parse(result.output).one(class_="livingpaper-value").text == " ".join(words.replace("\u00a0", " ").split())
