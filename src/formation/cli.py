@@ -26,9 +26,7 @@ Overrides = Annotated[
 def create_run(
     run: RunName,
     overrides: Overrides = [],  # noqa: B006
-    replace: Annotated[
-        bool, typer.Option(help="Move a run made with other parameters aside.")
-    ] = False,
+    replace: Annotated[bool, typer.Option(help="Move a run made with other parameters aside.")] = False,
 ) -> None:
     """Write the run's resolved parameters, or refuse a folder made with others.
 
@@ -126,6 +124,19 @@ def birth_window_analyze(run: RunName) -> None:
     from formation.record.windows import analyze_birth_windows
 
     analyze_birth_windows(open_run(run))
+
+
+@app.command("compare-births")
+def compare_births(
+    preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
+) -> None:
+    """Lay the births of the preset's runs side by side and say how far they agree on their order.
+
+    Example: `formation compare-births --preset quick`
+    """
+    from formation.record.compare import compare_births as compare
+
+    compare(preset)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.streams import SplitName
-from formation.params import RecordParams, WindowParams
+from formation.params import RecordParams
 from formation.record.assemble import Table, all_series, best_heuristic
 from formation.record.frames import Frame, ReadsFrame, TwinFrame
 from formation.record.outcomes import Outcomes, TwinKey
@@ -17,6 +17,7 @@ from formation.statistics import Estimate, ratio, resamples, share
 
 SCHEMA = "checkpoint-metrics-summary/1"
 SUMMARY = "analysis/checkpoint_metrics_summary.json"
+CONFIDENCE = 0.95  # of every interval; fixed, so that a sweep depends on the record parameters alone
 
 
 def write_summary(
@@ -24,7 +25,7 @@ def write_summary(
 ) -> str:
     """Write the summary; return what it says in one line."""
     table = all_series(frames, twins, np.array([rows[-1].step]), [last])
-    final = {name: _final(name, table, last, run.params.record, run.params.windows) for name in frames}
+    final = {name: _final(name, table, last, run.params.record) for name in frames}
     data = {
         "schema": SCHEMA,
         "run": run.name,
@@ -32,11 +33,12 @@ def write_summary(
         "checkpoints": len(rows),
         "first_step": rows[0].step,
         "last_step": rows[-1].step,
+        "confidence": CONFIDENCE,
         "splits": {
             name.value: {"final": final[name], "best": _best(rows, name), "heuristics": _heuristics(frame)}
             for name, frame in frames.items()
         },
-        "twins": _flips(table, run.params.record, run.params.windows),
+        "twins": _flips(table, run.params.record),
     }
     artifacts.write_json(run.path(SUMMARY), data)
     return _line(run, rows, table)
@@ -47,25 +49,25 @@ def estimate_json(found: Estimate, unit: str) -> dict[str, Any]:
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "unit": unit}
 
 
-def last_value(series: Series, record: RecordParams, rule: WindowParams) -> Estimate:
+def last_value(series: Series, record: RecordParams) -> Estimate:
     """The metric at the last checkpoint, with its interval over streams."""
-    weights = resamples(len(series.denominators), record.bootstrap_draws, rule.seed)
+    weights = resamples(len(series.denominators), record.bootstrap_draws, record.probe_seed)
     estimate = share if series.metric.is_share else ratio
-    return estimate(series.numerators[:, -1], series.denominators, weights, rule.confidence)
+    return estimate(series.numerators[:, -1], series.denominators, weights, CONFIDENCE)
 
 
-def _final(name: SplitName, table: Table, last: Outcomes, record: RecordParams, rule: WindowParams) -> dict[str, Any]:
+def _final(name: SplitName, table: Table, last: Outcomes, record: RecordParams) -> dict[str, Any]:
     """Everything about a split at the last checkpoint."""
     out = {
-        metric.value: estimate_json(last_value(series, record, rule), metric.unit)
+        metric.value: estimate_json(last_value(series, record), metric.unit)
         for (split, metric), series in table.items()
         if split is name
     }
     tokens = last.tokens[name]
-    weights = resamples(len(tokens.targets), record.bootstrap_draws, rule.seed)
+    weights = resamples(len(tokens.targets), record.bootstrap_draws, record.probe_seed)
     targets = tokens.targets.astype(np.float64)
-    loss = ratio(tokens.loss, targets, weights, rule.confidence)
-    hits = share(tokens.hits.astype(np.float64), targets, weights, rule.confidence)
+    loss = ratio(tokens.loss, targets, weights, CONFIDENCE)
+    hits = share(tokens.hits.astype(np.float64), targets, weights, CONFIDENCE)
     return {"token_loss": estimate_json(loss, "nats"), "token_accuracy": estimate_json(hits, "fraction"), **out}
 
 
@@ -89,11 +91,11 @@ def _heuristics(frame: Frame) -> dict[str, Any]:
     return {"reads": scores(frame.all), "stale_reads": scores(frame.stale)}
 
 
-def _flips(table: Table, record: RecordParams, rule: WindowParams) -> dict[str, Any]:
+def _flips(table: Table, record: RecordParams) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for (split, metric), series in table.items():
         if metric in (Metric.VALUE_FLIP, Metric.KEY_FLIP):
-            out.setdefault(split.value, {})[metric.value] = estimate_json(last_value(series, record, rule), metric.unit)
+            out.setdefault(split.value, {})[metric.value] = estimate_json(last_value(series, record), metric.unit)
     return out
 
 

@@ -8,7 +8,8 @@ intervals. Two choices make an increment say that something formed there:
 - It must exceed the even pace, (peak − baseline) / number of intervals. A metric that improves steadily through the
   whole training has no window, and with enough reads each of its increments would be above zero.
 
-Intervals with a trigger that follow each other are one window; windows are named by order.
+Intervals with a trigger that follow each other are one window; windows are named by order. A lone trigger has no
+neighbour in time or among the metrics and makes no window: a share `fdr` of all triggers is false.
 """
 
 from collections.abc import Sequence
@@ -92,13 +93,14 @@ def triggers(every: Sequence[Increments], fdr: float) -> list[Trigger]:
 
 
 def windows(found: Sequence[Trigger], steps: Sequence[int]) -> list[Window]:
-    """Neighbouring triggers merged and named by order."""
+    """Neighbouring triggers merged and named by order; a lone trigger is none."""
     marked = np.zeros(max(len(steps) - 1, 0), dtype=bool)
     marked[[trigger.interval for trigger in found]] = True
-    out = []
-    for order, (first, last) in enumerate(_runs(marked)):
+    out: list[Window] = []
+    for first, last in _runs(marked):
         inside = tuple(trigger for trigger in found if first <= trigger.interval < last)
-        out.append(Window(_name(order), int(steps[first]), int(steps[last]), inside))
+        if len(inside) > 1:
+            out.append(Window(_name(len(out)), int(steps[first]), int(steps[last]), inside))
     return out
 
 
