@@ -1,4 +1,4 @@
-"""The `compare-births` stage of a study: the births of its runs side by side, and how far the runs agree on their order.
+"""The `compare-births` stage of a study: the births of its runs side by side, and how far they agree on the order.
 
 `artifacts/studies/<preset>/births.json` (`study-births/1`). An order is a claim about learning only if seeds share it:
 for every two events the runs in which one came before the other are counted, and Kendall's τ-b says how alike two runs'
