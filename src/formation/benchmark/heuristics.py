@@ -67,7 +67,7 @@ class Heuristic(StrEnum):
         return _LABELS[self]
 
 
-_ORDINALS = ("", "first", "second", "third", *(f"{number}th" for number in range(4, 10)))
+_ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _LABELS = {
     Heuristic.BEST_LAG: "best fixed lag",
     Heuristic.LAG_GIVEN_POSITION: "best lag for the position",

@@ -61,7 +61,14 @@ def _lives(axes: Axes, events: Sequence[Mapping[str, Any]], lane: int, end: int)
         )
         axes.add_patch(box)
         axes.text(
-            write["id"], lane, write["value"], color=style.PAPER, fontsize=6.3, ha="center", va="center", zorder=4
+            write["id"],
+            lane,
+            write["value"],
+            color=style.PAPER,
+            fontsize=_font(write["value"]),
+            ha="center",
+            va="center",
+            zorder=4,
         )
 
 
@@ -93,7 +100,7 @@ def _tie(
 
 def _font(text: str) -> float:
     """Size (points) in which a value's name fits its box."""
-    return 6.3 if len(text) <= 3 else 4.7
+    return 6.3 if len(text) <= 3 else 4.9
 
 
 def _bend(span: float) -> float:
