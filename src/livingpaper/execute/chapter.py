@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
@@ -22,7 +23,16 @@ _STARTUP = 120  # seconds a kernel may take to start on a busy machine
 
 
 class ThisPython(AsyncKernelManager):
-    """Starts kernels with the Python that runs the press."""
+    """Starts kernels with the Python that runs the press, spoken to through sockets in a folder of their own.
+
+    No port is opened: nobody else can connect, and kernels that start at once cannot take each other's port.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        runtime = os.environ.get("JUPYTER_RUNTIME_DIR", "")
+        short = 0 < len(runtime) < 60 and Path(runtime).is_dir()  # the path of a socket has 107 bytes at most
+        self._sockets = TemporaryDirectory(prefix="chapter-", dir=runtime if short else None)
+        super().__init__(transport="ipc", ip=f"{self._sockets.name}/kernel", **options)
 
     @property
     def kernel_spec(self) -> KernelSpec:

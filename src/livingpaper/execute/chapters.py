@@ -108,5 +108,5 @@ class ChapterCarrier:
     def _jupyter(self) -> dict[str, str]:
         """Variables that keep a user's own IPython and Jupyter settings out of the paper."""
         home = self._project.build / "jupyter"
-        home.mkdir(parents=True, exist_ok=True)
+        (home / "runtime").mkdir(parents=True, exist_ok=True)
         return {"IPYTHONDIR": str(home), "JUPYTER_RUNTIME_DIR": str(home / "runtime"), "JUPYTER_PLATFORM_DIRS": "1"}

@@ -8,6 +8,7 @@ looked for (found or not), and its own outputs. Timestamps never count.
 
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -176,9 +177,9 @@ class Authority:
 
     def _complete_outputs(self, task: Task) -> dict[str, str]:
         outputs = self.outputs(task)
-        for glob in task.writes:
-            if not any(patterns.matches(glob, name.removeprefix("artifacts/")) for name in outputs):
-                raise StageFailed(f"{task.spoken}: wrote no artifacts/{glob}, which {MARKER} says it writes")
+        missing = _unwritten(task, outputs)
+        if missing:
+            raise StageFailed(f"{task.spoken}: wrote no artifacts/{missing}, which {MARKER} says it writes")
         return outputs
 
     def _matched(self, task: Task, glob: str) -> list[str]:
@@ -205,6 +206,8 @@ class Authority:
         reason = changed_input(_executed(manifest.inputs), _executed(inputs)) or self._changed_read(manifest)
         if reason is None and damaged:
             reason = _damage(damaged[0], manifest.outputs, outputs)
+        if reason is None and (missing := _unwritten(task, outputs)):
+            reason = f"it wrote no artifacts/{missing}"
         if reason is None and manifest.inputs.get("cells") != inputs["cells"]:
             reason = _PROSE
         return reason, damaged
@@ -251,6 +254,12 @@ def _executed(inputs: Inputs) -> Inputs:
     """Inputs without the text around a chapter's cells, which nothing executes."""
     cells = {name: value for name, value in inputs.get("cells", {}).items() if name != "prose"}
     return {**inputs, "cells": cells}
+
+
+def _unwritten(task: Task, outputs: Iterable[str]) -> str | None:
+    """The first pattern of what the task writes that none of its outputs matches."""
+    below = [name.removeprefix("artifacts/") for name in outputs]
+    return next((glob for glob in task.writes if not any(patterns.matches(glob, name) for name in below)), None)
 
 
 def _expected(before: Manifest | Begun | None) -> tuple[str, ...]:

@@ -1,0 +1,116 @@
+"""Presets and runs: the same reading as the laboratory's, and names that cannot lead anywhere else."""
+
+from pathlib import Path
+from typing import Any
+
+import formation.params
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livingpaper import params
+from livingpaper.errors import ParamsError
+from tests.livingpaper.conftest import TINY
+
+ROOT = TINY.parents[2]
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+DATA = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=1), inner)
+)
+MAPPINGS = st.dictionaries(st.text("abc", max_size=1), DATA)
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_merging_is_the_laboratorys(below: dict[str, Any], above: dict[str, Any]) -> None:
+    assert params.merge(below, above) == formation.params.merge(below, above)
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick", "reference", "source"])
+def test_presets_resolve_to_what_the_laboratory_reads(preset: str) -> None:
+    study = params.load_study(ROOT, preset)
+    theirs = formation.params.load(preset, ROOT)
+    assert study.runs == tuple(f"{preset}-s{seed}" for seed in theirs.seeds)
+    for name in ("benchmark", "model", "training", "record", "windows"):
+        assert study.params[name] == theirs.section(name)
+
+
+def test_a_digest_of_each_section_that_is_asked_for() -> None:
+    study = params.load_study(TINY, "tiny")
+    slow = params.load_study(TINY, "slow")
+    assert study.sections(("measure",)) == slow.sections(("measure",))
+    assert study.sections(("dice",)) != slow.sections(("dice",))
+
+
+def test_an_unknown_preset_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(
+        ParamsError, match=r"params 'tinny': no such preset.*there are: slow, tiny; did you mean 'tiny'\?"
+    ):
+        params.load_study(TINY, "tinny")
+
+
+@pytest.mark.parametrize("name", ["../tiny", "tiny/x", "", ".", "base", "tiny\0", "TINY"])
+def test_a_preset_is_a_plain_name(name: str) -> None:
+    with pytest.raises(ParamsError):
+        params.load_study(TINY, name)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "",
+        "tiny",
+        "tiny-s",
+        "tiny-s01",
+        "tiny-s-1",
+        "tiny-s1/",
+        "../tiny-s1",
+        "tiny-s1/../x",
+        "tiny-s1\n",
+        "no-s1",
+        "tiny-s٣",
+    ],
+)
+def test_a_run_is_a_preset_and_a_seed(run: str) -> None:
+    with pytest.raises(ParamsError, match=r"expected <preset>-s<seed>, such as slow-s1, with a preset of: slow, tiny"):
+        params.split_run(TINY, run)
+
+
+def test_a_run_is_split() -> None:
+    assert params.split_run(TINY, "tiny-s12") == ("tiny", 12)
+
+
+@given(st.text())
+def test_no_text_is_a_run_that_leaves_its_folder(run: str) -> None:
+    try:
+        params.split_run(TINY, run)
+    except ParamsError:
+        return
+    assert "/" not in run
+    assert ".." not in run
+
+
+@pytest.mark.parametrize("seeds", ["3", "[]", "[1, 1]", "[-1]", "[1.5]", "[true]", '["1"]', "null", "{a: 1}"])
+def test_seeds_are_different_whole_numbers(tmp_path: Path, seeds: str) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/base.yml").write_text("seeds: [1]\n")
+    (tmp_path / "params/own.yml").write_text(f"seeds: {seeds}\n")
+    with pytest.raises(ParamsError, match=r"params/own.yml: seeds = .*: expected different whole numbers"):
+        params.load_study(tmp_path, "own")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "expected a mapping"),
+        ("a: 1\na: 2", "line 2: key 'a' is written twice"),
+        ("a: [", "not valid YAML"),
+        ("!!python/object:x {}", "not valid YAML"),
+        ("1: 2", "expected a mapping"),
+    ],
+)
+def test_a_parameter_file_is_a_plain_mapping(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/base.yml").write_text(text)
+    (tmp_path / "params/own.yml").write_text("")
+    with pytest.raises(ParamsError, match=f"params/base.yml: .*{message}"):
+        params.load_study(tmp_path, "own")
