@@ -12,7 +12,7 @@ from livingpaper.claims.judging import Judgement
 from livingpaper.claims.seals import Sealing
 from livingpaper.errors import PointerError
 from livingpaper.files import write_json
-from livingpaper.pages import artifact_index, claims_ledger, workflow_table
+from livingpaper.pages import artifact_index, claims_ledger, claims_summary, workflow_table
 from livingpaper.tasks import Plan
 from livingpaper.values import Inline, resolve
 
@@ -35,6 +35,7 @@ def write_fragments(
         for one in judgements
     }
     blocks["page:claims-ledger"] = claims_ledger(project, judgements, run, places, seals)
+    blocks["page:claims-summary"] = claims_summary(project, judgements, run)
     blocks["page:artifact-index"] = artifact_index(plan, run)
     blocks["page:workflow"] = workflow_table(plan)
     values: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 import re
 
+_WIDEST = 60  # characters a cell is counted as, at most: a long sentence does not crowd out its neighbours
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~^$@\"'&=:/])")
 
 
@@ -34,6 +35,7 @@ def cell(text: str) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A pipe table of Markdown cells."""
-    lines = [head, ["---"] * len(head), *rows]
+    """A pipe table of Markdown cells; where it is too wide, columns get room by the length of their longest cell."""
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * max(width, 3) for width in widths], *rows]
     return "\n".join("| " + " | ".join(cell(text) for text in line) + " |" for line in lines)

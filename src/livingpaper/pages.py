@@ -46,6 +46,17 @@ def claims_ledger(
     return f"::: {{.claims-ledger}}\n\n{matrix}\n\n:::\n\n{listed}\n{machines}\n"
 
 
+def claims_summary(project: Project, judgements: Sequence[Judgement], run: str) -> str:
+    """Every claim in one line: its status, quorum, and what it says with the numbers of `run`."""
+    rows = [
+        [f"**{one.status}**", quorum(one), link(sentence(one.claim, one.of(run)), project.chapters[one.claim.chapter])]
+        for one in judgements
+    ]
+    if not rows:
+        return "No claims are declared in `paper/claims.yml`."
+    return "::: {.claims-summary}\n\n" + table(["status", "runs", "claim"], rows) + "\n\n:::"
+
+
 def artifact_index(plan: Plan, run: str) -> str:
     """Every artifact of a run and its study, with the stage that writes it, its size and its digest."""
     project, rows = plan.project, []

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+_WIDEST = 40  # dashes of a column with long text, so that it does not crowd out the others
+
+
 class MarkdownTable:
     """A pipe table as a notebook output."""
 
@@ -25,7 +28,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], missing
     specs = [spec.partition("|") for spec in columns.values()]
     cells = [[_cell(row.get(key), form, missing) for key, _, form in specs] for row in rows]
     right = [all(isinstance(row.get(key), int | float | None) for row in rows) for key, _, _ in specs]
-    lines = [_line(columns), _line("---:" if r else ":---" for r in right), *map(_line, cells)]
+    # where a table is wider than its column, pandoc shares the width out by these dashes
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    dashes = ["-" * min(max(width, 3), _WIDEST) for width in widths]
+    rules = [f"{dash}:" if flush else f":{dash}" for dash, flush in zip(dashes, right, strict=True)]
+    lines = [_line(columns), _line(rules), *map(_line, cells)]
     return MarkdownTable("\n".join(lines) + "\n")
 
 
