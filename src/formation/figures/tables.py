@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
 _WIDEST = 40  # dashes of a column with long text, so that it does not crowd out the others
 
 
