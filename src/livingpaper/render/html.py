@@ -83,7 +83,7 @@ def _html(node: Node, figures: Mapping[str, bytes]) -> Node | list[Node] | None:
     if kind == "CodeBlock":
         return _code(node)
     if kind == "Table":
-        return ast.div([node], Attr(classes=["table-scroll"]))
+        return ast.div([_headed(node)], Attr(classes=["table-scroll"]))
     if kind == "Div":
         if is_float(node):
             return _float(node)
@@ -99,6 +99,16 @@ def _numbered(triple: list[object], content: list[Node]) -> tuple[list[object], 
     if not number:
         return attr.triple(), content
     return attr.triple(), [ast.span([ast.string(number)], Attr(classes=["section-number"])), ast.SPACE, *content]
+
+
+def _headed(table: Node) -> Node:
+    """A table whose empty headings say what their column is to whoever hears them: pandas leaves that of the index."""
+    for row in table["c"][3][1]:
+        for column, cell in enumerate(row[1]):
+            if not cell[4]:
+                word = "Row" if column == 0 else f"Column {column + 1}"
+                cell[4] = [ast.plain([ast.span([ast.string(word)], Attr(classes=["visually-hidden"]))])]
+    return table
 
 
 def _image(node: Node, figures: Mapping[str, bytes]) -> Node:

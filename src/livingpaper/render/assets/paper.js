@@ -124,7 +124,10 @@
     input.addEventListener("input", () => ask().catch(() => {}));
     input.addEventListener("keydown", (event) => {
       const first = list.querySelector("a");
-      if (event.key === "Enter") {
+      if (event.key === "Escape") {
+        event.preventDefault(); // a search field would only clear itself
+        dialog.close();
+      } else if (event.key === "Enter") {
         event.preventDefault();
         if (first) first.click();
       } else if (event.key === "ArrowDown" && first) {
