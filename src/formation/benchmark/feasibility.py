@@ -68,6 +68,8 @@ def _lag_problems(setting: Setting, name: str, shape: StreamShape) -> Iterator[P
     lags, active = shape.lags, shape.active_keys
     if active.low == 2 and lags.low > 1:
         yield f"{name}.lags.low", lags.low, "two active keys are written in turn, so no lag is above 1: needs at most 1"
+    if setting is Setting.SOURCE and lags.low < 1:
+        yield f"{name}.lags.low", lags.low, "needs at least 1: in source streams the last written value is never right"
     last = active.low + shape.overwrites.low - 1
     reach = last - active.low if setting is Setting.SOURCE else last
     if lags.low > reach:

@@ -48,6 +48,11 @@ def test_two_keys_written_in_turn_have_no_long_lags() -> None:
         generate(planted.source(iid__lags=(2, 3)), context=120)
 
 
+def test_source_never_asks_for_the_last_value() -> None:
+    with pytest.raises(BenchmarkError, match=r"benchmark.ood.lags.low = 0: needs at least 1"):
+        generate(planted.source(ood__lags=(0, 2)), context=120)
+
+
 def test_what_only_drawing_shows_is_refused_by_name_too() -> None:
     """Lag 7 with three active keys: possible, but not for ten reads in eleven writes."""
     with pytest.raises(BenchmarkError, match=r"benchmark.iid.lags = 7–7: .* \(streams of 3 active keys"):
