@@ -59,4 +59,4 @@ def _flip_placebos(
     base_right = frames[twin.base].answers[rows][twin.permuted]
     twin_right = twin.answers[affected][twin.permuted]
     both = (base.prediction[rows] == base_right) & (said.prediction[affected] == twin_right)
-    return np.asarray(both.mean(1))
+    return np.asarray(both.mean(1)) if len(affected) else np.zeros(len(both))

@@ -92,13 +92,13 @@ class UnaffectedRow(Frozen):
 
 
 class TwinRow(Frozen):
-    """Behaviour on affected reads of a twin: `flip` = P(base right and twin right)."""
+    """Behaviour on a twin's `n` affected reads, null if there are none: `flip` = P(base right and twin right)."""
 
     streams: int
     n: int
-    flip: float
-    base_accuracy: float
-    twin_accuracy: float
+    flip: float | None
+    base_accuracy: float | None
+    twin_accuracy: float | None
     base_right: int  # reads right in the base
     twin_right_given_base_right: float | None  # null: none is
     unaffected: UnaffectedRow

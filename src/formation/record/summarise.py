@@ -100,19 +100,25 @@ def _twin_row(base: Answers, said: Answers, frame: TwinFrame) -> TwinRow:
     affected = frame.twin.affected
     base_right, twin_right = base.correct[affected], said.correct[affected]
     both = base_right & twin_right
+    n, right = int(affected.sum()), int(base_right.sum())
     return TwinRow(
         streams=len(frame.split.tokens),
-        n=int(affected.sum()),
-        flip=float(both.mean()),
-        base_accuracy=float(base_right.mean()),
-        twin_accuracy=float(twin_right.mean()),
-        base_right=int(base_right.sum()),
-        twin_right_given_base_right=float(both.sum() / base_right.sum()) if base_right.any() else None,
+        n=n,
+        flip=_share(both, n),
+        base_accuracy=_share(base_right, n),
+        twin_accuracy=_share(twin_right, n),
+        base_right=right,
+        twin_right_given_base_right=_share(both, right),
         unaffected=_unaffected(base, said, ~affected),
     )
 
 
-def _unaffected(base: Answers, said: Answers, rows: np.ndarray) -> UnaffectedRow:
+def _share(hits: Bool[np.ndarray, "read"], n: int) -> float | None:
+    """Hits over `n`, null where there is nothing to divide by."""
+    return float(hits.sum() / n) if n else None
+
+
+def _unaffected(base: Answers, said: Answers, rows: Bool[np.ndarray, "read"]) -> UnaffectedRow:
     change = said.log_prob[rows].astype(np.float64) - base.log_prob[rows]
     if not len(change):
         return UnaffectedRow(n=0, log_prob_change=None, log_prob_shift=None)
