@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from formation import artifacts
+from formation.errors import TrainingError
 from formation.training.state import StepReport
 
 FILE, SCHEMA = "learning_curve.jsonl", "learning-curve/1"
@@ -16,7 +17,7 @@ FILE, SCHEMA = "learning_curve.jsonl", "learning-curve/1"
 class LearningCurve:
     """Appends rows; `flush` puts them on disk, to be called before the checkpoint that follows them."""
 
-    def __init__(self, path: Path, every: int, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, every: int, file: FileIO) -> None:
         self.path, self.every, self._file = path, every, file
 
     def add(self, report: StepReport) -> None:
@@ -30,12 +31,25 @@ class LearningCurve:
                 "learning_rate": report.learning_rate,
                 "tokens": report.tokens,
             }
-            self._file.write(artifacts.json_line(row, self.path).encode())
+            line = artifacts.json_line(row, self.path).encode()
+            with self._named_errors():
+                self._file.write(line)
 
     def flush(self) -> None:
         """Make the rows so far outlive a crash."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._named_errors():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Turn what the disk refuses into one line; a row half-written is cut off on resume."""
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path}: cannot be written: {error.strerror}; make room and run the same command again, "
+                f"it goes on from the last checkpoint"
+            ) from None
 
 
 @contextmanager
@@ -43,7 +57,7 @@ def curve_from(path: Path, step: int, every: int) -> Iterator[LearningCurve]:
     """Yield the curve, cut back to the rows up to `step` and open for those behind it."""
     lines = whole_lines(path, every)[: logged_rows(step, every)]
     artifacts.write_bytes(path, b"".join(lines))
-    with open(path, "ab") as file:
+    with open(path, "ab", buffering=0) as file:
         yield LearningCurve(path, every, file)
 
 

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from formation import artifacts
-from formation.errors import ArtifactError
-from formation.training.curve import SCHEMA, curve_from, is_logged, logged_rows, whole_lines
+from formation.errors import ArtifactError, TrainingError
+from formation.training.curve import SCHEMA, LearningCurve, curve_from, is_logged, logged_rows, whole_lines
 from formation.training.state import StepReport
 
 
@@ -62,3 +62,11 @@ def test_rows_are_read_back_as_an_artifact(tmp_path: Path) -> None:
     assert rows[2]["loss"] == report(6).loss
     with curve_from(path, 7, 3) as curve, pytest.raises(ArtifactError, match="/loss"):
         curve.add(report(9, loss=float("nan")))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_named_with_what_to_do() -> None:
+    with open("/dev/full", "ab", buffering=0) as full:
+        rows = LearningCurve(Path("curve.jsonl"), 1, full)
+        with pytest.raises(TrainingError, match=r"curve\.jsonl: cannot be written: No space left.*last checkpoint"):
+            rows.add(report(1))
