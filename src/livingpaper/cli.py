@@ -1,6 +1,7 @@
 """The `livingpaper` command: parses, calls, sets the exit code.
 
 0: done. 1: something failed on the way (a stage, a chapter, a number without a value); the rest was made. 2: bad input.
+130: interrupted.
 """
 
 import os
@@ -51,7 +52,11 @@ def build(
         return  # called from within a build, by Quarto's pre-render or by a stage
     from livingpaper.command import run_build
 
-    raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value))
+    try:
+        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value))
+    except KeyboardInterrupt:
+        print("livingpaper: interrupted; everything finished is kept, build again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -116,9 +121,6 @@ def main() -> None:
     except PressError as error:
         print(f"livingpaper: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("livingpaper: interrupted; everything finished is kept, build again to go on", file=sys.stderr)
-        sys.exit(130)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         print(f"livingpaper: {named}{error.strerror or error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Shows the printed site on this machine only: static files, the loopback address, nothing outside the site."""
 
+import contextlib
 import functools
 import sys
 from http import HTTPStatus
@@ -17,7 +18,8 @@ def serve(site: Path, port: int) -> None:
     """Serve a site until Ctrl-C; a site that is not there, or a port that is taken, is an error."""
     with open_server(site, port) as server:
         print(f"{site.name} at http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", file=sys.stderr, flush=True)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def open_server(site: Path, port: int) -> ThreadingHTTPServer:

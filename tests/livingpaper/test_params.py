@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import formation.params
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import formation.params
 from livingpaper import params
 from livingpaper.errors import ParamsError
 from tests.livingpaper.conftest import TINY

@@ -59,7 +59,7 @@ def test_meaning(pattern: str, expected: list[str]) -> None:
     ],
 )
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         patterns.check(pattern)
 
 

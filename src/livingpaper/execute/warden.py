@@ -26,6 +26,7 @@ def main() -> int:
     guard = _Guard()
     for number in (signal.SIGTERM, signal.SIGINT, _PARENT_DIED):
         signal.signal(number, guard.on_signal)
+    signal.signal(signal.SIGALRM, guard.on_alarm)
     _prctl(_SET_CHILD_SUBREAPER, 1)
     _prctl(_SET_PDEATHSIG, _PARENT_DIED)
     if os.getppid() != parent:  # the build died before the kernel knew
@@ -36,7 +37,8 @@ def main() -> int:
         print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         return 127
     guard.begin()
-    code = guard.wait()
+    code = guard.child.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     kill_descendants(os.getpid())
     return code if code >= 0 else 128 - code
 
@@ -47,9 +49,10 @@ class _Guard:
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
         self._asked: int | None = None  # signal that arrived before the command was started
-        self._deadline: float | None = None
+        self._asking = False
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Somebody wants the command to end."""
         self._asked = number
         self.begin()
 
@@ -59,23 +62,22 @@ class _Guard:
             return
         if self._asked == _PARENT_DIED:
             kill_descendants(os.getpid())
-        elif self._deadline is None:
-            self._deadline = time.monotonic() + GRACE
+        elif not self._asking:
+            self._asking = True
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.child.pid, signal.SIGTERM)
 
-    def wait(self) -> int:
-        assert self.child is not None
-        while True:
-            try:
-                return self.child.wait(timeout=None if self._deadline is None else 0.05)
-            except subprocess.TimeoutExpired:
-                if self._deadline is not None and time.monotonic() > self._deadline:
-                    kill_descendants(os.getpid())
+    def on_alarm(self, _number: int, _frame: FrameType | None) -> None:
+        """The grace is over."""
+        kill_descendants(os.getpid())
 
 
 def kill_descendants(root: int) -> None:
-    """Kill every process that descends from `root`, itself apart, until none is left."""
+    """Kill every process that descends from `root`, itself apart, until none runs.
+
+    None is waited for here: the command's exit code is the caller's to collect, and the dead are gone with the guard.
+    """
     for _ in range(200):
         living = _descendants(root)
         if not living:
@@ -83,7 +85,6 @@ def kill_descendants(root: int) -> None:
         for pid in living:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        _reap()
         time.sleep(0.005)
 
 
@@ -111,12 +112,6 @@ def _descendants(root: int) -> list[int]:
         out += below
         waiting += below
     return out
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def _prctl(option: int, value: int) -> None:
