@@ -62,6 +62,7 @@ class ChapterCarrier:
         notebook = notebooks.without_volatile(notebooks.read(executed), running.prepared)
         executed.unlink()
         reads = self._workshop.reads(task)
+        self._authority.confirm(task, running.verdict, reads)
         cache.keep(self._project.build / "cache", notebook, reads, f"{task.scope}/{task.source}")
         return replace(self._finish(task, running.verdict, notebook, reads, ended.seconds), executed=True)
 
@@ -74,8 +75,9 @@ class ChapterCarrier:
         """Put the executed chapter in its place, then its manifest."""
         from livingpaper import notebooks
 
+        confirmed = self._authority.confirm(task, verdict, reads)
         notebooks.write(self._project.executed(task.scope, task.name), notebooks.without_digest(notebook))
-        self._authority.finish(task, verdict, reads, seconds)
+        self._authority.finish(task, verdict, confirmed, seconds)
         self._project.failed(task.scope, task.name).unlink(missing_ok=True)
         return Result(Outcome.DONE, verdict.reason)
 

@@ -97,7 +97,8 @@ class StageCarrier:
                 f"{task.spoken} failed (exit code {ended.code}): {self._workshop.last_words(task)} "
                 f"[{self._workshop.project.relative(self._workshop.log(task))}]"
             )
-        self._authority.finish(task, attempt.verdict, self._workshop.reads(task), ended.seconds)
+        reads = self._authority.confirm(task, attempt.verdict, self._workshop.reads(task))
+        self._authority.finish(task, attempt.verdict, reads, ended.seconds)
         return Result(Outcome.DONE, attempt.verdict.reason, executed=True)
 
     def _start(self, task: Task, attempt: Attempt, anew: bool = False) -> Job:

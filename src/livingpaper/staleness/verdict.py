@@ -141,12 +141,12 @@ class Authority:
         found = {path: self.memo.digest(self.project.root / path) for path in paths}
         return {path: value for path, value in found.items() if value is not None}
 
-    def finish(self, task: Task, verdict: Verdict, reads: list[str], seconds: float) -> Manifest:
-        """Write the manifest of a task that just ran; files that changed while it ran are an error."""
+    def finish(self, task: Task, verdict: Verdict, reads: dict[str, str | None], seconds: float) -> Manifest:
+        """Write the manifest of a task that came to its end, with the reads that `confirm` gave."""
         manifest = Manifest(
             inputs=verdict.inputs,
             start=verdict.start,
-            reads=self._reads(task, verdict, reads),
+            reads=reads,
             outputs=self._complete_outputs(task),
             because=verdict.reason,
             seconds=round(seconds, 2),
@@ -164,8 +164,11 @@ class Authority:
         if manifest is not None:
             write_manifest(path, replace(manifest, inputs=verdict.inputs, outputs=self.outputs(task)))
 
-    def _reads(self, task: Task, verdict: Verdict, reads: list[str]) -> dict[str, str | None]:
-        """Digest of what was read; of everything declared, if the task recorded nothing at all."""
+    def confirm(self, task: Task, verdict: Verdict, reads: list[str]) -> dict[str, str | None]:
+        """Digest of what was read; of everything declared, if the task recorded nothing at all.
+
+        A file that changed while the task ran is an error: nobody knows which of its states was read.
+        """
         before = verdict.contents or {}
         if not reads:
             return dict(before)
