@@ -11,7 +11,6 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 
@@ -59,7 +58,7 @@ def interval(draws: Float[np.ndarray, "draw ..."], confidence: float) -> tuple[n
     tail = (1 - confidence) / 2
     low = np.nanquantile(draws, tail, axis=0, method="lower")
     high = np.nanquantile(draws, 1 - tail, axis=0, method="higher")
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def ratio(
@@ -115,7 +114,7 @@ def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
     return low, high
 
 
-def permutation_p(observed: ArrayLike, null: Float[np.ndarray, "... draw"]) -> Float[np.ndarray, "..."]:
+def permutation_p(observed: float | np.ndarray, null: Float[np.ndarray, "... draw"]) -> Float[np.ndarray, "..."]:
     """(1 + draws at or above the observed) / (1 + draws), over the last axis of `null`.
 
     Never zero: the observed order is one of the orders (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39).
@@ -124,7 +123,7 @@ def permutation_p(observed: ArrayLike, null: Float[np.ndarray, "... draw"]) -> F
     return np.asarray((1 + above) / (1 + null.shape[-1]))
 
 
-def rise_p(value: ArrayLike, draws: Float[np.ndarray, "draw ..."]) -> Float[np.ndarray, "..."]:
+def rise_p(value: float | np.ndarray, draws: Float[np.ndarray, "draw ..."]) -> Float[np.ndarray, "..."]:
     """One-sided p-value that `value` is above zero: normal, with the bootstrap draws' standard error.
 
     Counting draws below zero could not go under 1/(1 + draws), which no correction over thousands of tests survives.

@@ -4,6 +4,8 @@ Definitions: `docs/measures.md` §0 (margin) and §3 *Behaviour*. Everything is 
 can be taken over any stratum and streams can be resampled.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -11,13 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from formation.benchmark.streams import Reads, Special
-from formation.model import Transformer
 from formation.record.outcomes import Answers, TokenSums
+
+# a transformer, or anything else that gives the next token's logits at every position
+Model = Callable[[Int[Tensor, "batch pos"]], Float[Tensor, "batch pos vocab"]]
 
 
 @torch.inference_mode()
 def run_streams(
-    model: Transformer, tokens: Int[np.ndarray, "stream pos"], reads: Reads, batch: int
+    model: Model, tokens: Int[np.ndarray, "stream pos"], reads: Reads, batch: int
 ) -> tuple[Float[Tensor, "read vocab"], TokenSums]:
     """Logits at every read's answer position, and the token sums of every stream; `batch` streams a forward pass."""
     logits, sums = [], []

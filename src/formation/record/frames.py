@@ -136,7 +136,7 @@ def _strata(split: Split) -> dict[Stratum, Int[np.ndarray, "read"]]:
     }
 
 
-def _heuristics(split: Split, mask: Bool[np.ndarray, "read"], rows: Int[np.ndarray, "read"]) -> HeuristicTable:
+def _heuristics(split: Split, mask: Bool[np.ndarray, "read"], rows: Int[np.ndarray, "row"]) -> HeuristicTable:
     """The heuristics' answers on `rows`, the best-of ones fitted there."""
     shortcuts = Shortcuts(split, fitted_on=mask)
     names, likely, right = [], [], []

@@ -85,7 +85,7 @@ def cusum(
     # identical values differ by rounding alone; without this, a constant series could have an order
     contrast = np.where(np.ptp(values, axis=-1)[..., None] > 0, contrast, 0.0)
     best = contrast.argmax(-1)
-    return np.take_along_axis(contrast, best[..., None], -1)[..., 0], k[best]
+    return np.asarray(np.take_along_axis(contrast, best[..., None], -1)[..., 0]), np.asarray(k[best])
 
 
 def baseline_and_peak(
@@ -94,7 +94,7 @@ def baseline_and_peak(
     """Median of each series before its change point, and its largest running median of three."""
     before = np.arange(values.shape[-1]) < np.asarray(change)[..., None]
     baseline = np.nanmedian(np.where(before, values, np.nan), axis=-1)
-    return baseline, running_median(values).max(-1)
+    return np.asarray(baseline), np.asarray(running_median(values).max(-1))
 
 
 def running_median(values: Float[np.ndarray, "*batch checkpoint"]) -> Float[np.ndarray, "*batch window"]:

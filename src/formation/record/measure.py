@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from formation.benchmark.streams import SplitName
-from formation.model import Transformer
-from formation.record.behaviour import answers, run_streams
+from formation.record.behaviour import Model, answers, run_streams
 from formation.record.frames import Frame, TwinFrame
 from formation.record.outcomes import Answers, Outcomes, TokenSums, TwinKey, twin_name
 
 
 def measure(
-    model: Transformer, frames: Mapping[SplitName, Frame], twins: Mapping[TwinKey, TwinFrame], batch: int
+    model: Model, frames: Mapping[SplitName, Frame], twins: Mapping[TwinKey, TwinFrame], batch: int
 ) -> Outcomes:
     """The outcomes of `model` on every split and twin."""
     said: dict[SplitName, Answers] = {}

@@ -1,42 +1,75 @@
 """Planted behaviour on a real dataset: what a model would say that retrieves, follows a shortcut, or guesses."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from formation.benchmark.events import twin_split
 from formation.benchmark.heuristics import Heuristic, predictions
 from formation.benchmark.streams import Split, SplitName
-from formation.record.frames import Frame
 from formation.record.outcomes import Answers, Outcomes, TokenSums, twin_name
+from formation.record.probe_set import EVALUATION
 from tests.formation.record.conftest import Bench
 
 SHORTCUT = Heuristic.LAG_2
 CONFIDENT, GUESS = -0.1, -3.5  # log-probabilities of a right answer that is given, and of one that is not
 
 
-def behave(
-    bench: Bench, retrieval: float, shortcut: float, seed: int, retrieved: frozenset[str] | None = None
-) -> Outcomes:
-    """Outcomes of a model that retrieves with probability `retrieval`, else follows `SHORTCUT`, else guesses a value.
+class Planter:
+    """Outcomes of planted models on one bench."""
 
-    What it does on a read is the same in base and twins, as it would be in a model. With `retrieved`, only the splits
-    named there are ever retrieved on.
-    """
-    rng = np.random.default_rng(seed)
-    said, tokens, chosen = {}, {}, {}
-    for name, frame in bench.frames.items():
-        rate = retrieval if retrieved is None or name in retrieved else 0.0
-        chosen[name] = _choices(rng, len(frame.answers), rate, shortcut)
-        said[name] = _answers(frame.split, frame.answers, chosen[name], rng)
-        streams = len(frame.split.tokens)
-        targets = frame.split.length - 1
-        tokens[name] = TokenSums(1.5 * targets, np.zeros(streams, np.int64), targets)
-    twins = {}
-    for key, twin in bench.twins.items():
-        there = twin_split(twin.split, twin.twin)
-        twins[key] = _answers(there, twin.answers, chosen[twin.base][twin.rows], rng)
-    return Outcomes(said, tokens, twins, _placebos(bench, bench.frames, said, twins))
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.followed = {name: _followed(frame.split) for name, frame in bench.frames.items()}
+        self.followed_twin = {key: _followed(twin_split(twin.split, twin.twin)) for key, twin in bench.twins.items()}
+
+    def outcomes(
+        self, retrieval: float, shortcut: float, seed: int, where: Collection[SplitName] = EVALUATION
+    ) -> Outcomes:
+        """A model that retrieves with probability `retrieval` on `where`, else follows `SHORTCUT`, else guesses.
+
+        What it does on a read is the same in base and twins, as it would be in a model.
+        """
+        bench, rng = self.bench, np.random.default_rng(seed)
+        said, tokens, chosen, twins = {}, {}, {}, {}
+        for name, frame in bench.frames.items():
+            chosen[name] = _choices(rng, len(frame.answers), retrieval if name in where else 0.0, shortcut)
+            said[name] = _answers(frame.split, frame.answers, self.followed[name], chosen[name], rng)
+            targets = frame.split.length - 1
+            tokens[name] = TokenSums(1.5 * targets, targets // 3, targets)
+        for key, twin in bench.twins.items():
+            choice = chosen[twin.base][twin.rows]
+            twins[key] = _answers(twin.split, twin.answers, self.followed_twin[key], choice, rng)
+        return Outcomes(said, tokens, twins, self.placebos(said, twins))
+
+    def course(
+        self, retrieval: Sequence[float], shortcut: Sequence[float], where: Collection[SplitName] = EVALUATION
+    ) -> list[Outcomes]:
+        """Outcomes over checkpoints."""
+        pairs = zip(retrieval, shortcut, strict=True)
+        return [self.outcomes(r, s, seed, where) for seed, (r, s) in enumerate(pairs)]
+
+    def placebos(self, said: dict, twins: dict) -> dict[str, np.ndarray]:
+        """Scores against permuted answers."""
+        out, frames = {}, self.bench.frames
+        for name, frame in frames.items():
+            hits = said[name].prediction == frame.permuted
+            out[f"{name}/accuracy"] = hits.mean(1)
+            out[f"{name}/stale_accuracy"] = hits[:, frame.has_stale].mean(1)
+            out[f"{name}/log_prob"] = np.where(hits, CONFIDENT, GUESS).mean(1)
+        for key, twin in self.bench.twins.items():
+            affected = np.flatnonzero(twin.twin.affected)
+            rows = twin.rows[affected]
+            base = said[twin.base].prediction[rows] == frames[twin.base].answers[rows][twin.permuted]
+            flipped = twins[key].prediction[affected] == twin.answers[affected][twin.permuted]
+            out[f"{twin_name(key)}/flip"] = (base & flipped).mean(1)
+        return out
+
+
+def _followed(split: Split) -> np.ndarray:
+    """Token the shortcut answers each read with, 0 where it has no answer."""
+    values = predictions(split, SHORTCUT)
+    return np.where(values >= 0, split.vocabulary.value(0) + values, 0)
 
 
 def _choices(rng: np.random.Generator, reads: int, retrieval: float, shortcut: float) -> np.ndarray:
@@ -45,30 +78,12 @@ def _choices(rng: np.random.Generator, reads: int, retrieval: float, shortcut: f
     return np.where(rng.random(reads) < retrieval, 0, follows)
 
 
-def _answers(split: Split, right: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> Answers:
+def _answers(
+    split: Split, right: np.ndarray, followed: np.ndarray, chosen: np.ndarray, rng: np.random.Generator
+) -> Answers:
     guess = split.vocabulary.value(0) + rng.integers(0, split.vocabulary.values, len(right))
-    followed = predictions(split, SHORTCUT)
-    followed = np.where(followed >= 0, split.vocabulary.value(0) + followed, guess)
-    prediction = np.choose(chosen, [right, followed, guess])
+    prediction = np.choose(chosen, [right, np.where(followed > 0, followed, guess), guess])
     correct = prediction == right
     log_prob = np.where(correct, CONFIDENT, GUESS) + rng.normal(0, 0.01, len(right))
     margin = log_prob - np.log1p(-np.exp(np.minimum(log_prob, -1e-6)))
     return Answers(prediction, correct, log_prob.astype(np.float32), margin.astype(np.float32))
-
-
-def _placebos(
-    bench: Bench, frames: Mapping[SplitName, Frame], said: Mapping[SplitName, Answers], twins: Mapping
-) -> dict[str, np.ndarray]:
-    out = {}
-    for name, frame in frames.items():
-        hits = said[name].prediction == frame.permuted
-        out[f"{name}/accuracy"] = hits.mean(1)
-        out[f"{name}/stale_accuracy"] = hits[:, frame.has_stale].mean(1)
-        out[f"{name}/log_prob"] = np.where(hits, CONFIDENT, GUESS).mean(1)
-    for key, twin in bench.twins.items():
-        affected = np.flatnonzero(twin.twin.affected)
-        rows = twin.rows[affected]
-        base = said[twin.base].prediction[rows] == frames[twin.base].answers[rows][twin.permuted]
-        flipped = twins[key].prediction[affected] == twin.answers[affected][twin.permuted]
-        out[f"{twin_name(key)}/flip"] = (base & flipped).mean(1)
-    return out

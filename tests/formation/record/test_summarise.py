@@ -12,7 +12,7 @@ from formation.record.measure import measure
 from formation.record.outcomes import Answers, Outcomes, from_arrays, to_arrays
 from formation.record.rows import ReadsRow, Stratum
 from formation.record.summarise import split_rows, twin_rows
-from tests.formation.record.behaving import SHORTCUT, behave
+from tests.formation.record.behaving import SHORTCUT, Planter
 from tests.formation.record.conftest import Bench
 from tests.formation.record.test_behaviour import Planted
 
@@ -22,7 +22,7 @@ IID, OOD = SplitName.TEST_IID, SplitName.STRUCTURAL_OOD
 @pytest.fixture(scope="module")
 def outcomes(bench: Bench) -> Outcomes:
     """A model that retrieves half of the time and follows a shortcut on half of the rest."""
-    return behave(bench, 0.5, 0.5, seed=1)
+    return Planter(bench).outcomes(0.5, 0.5, seed=1)
 
 
 def test_means_by_stratum_against_plain_python(bench: Bench, outcomes: Outcomes) -> None:
@@ -141,9 +141,10 @@ def test_flip_rates_against_plain_python_and_their_bounds(bench: Bench, outcomes
 
 
 def test_only_retrieval_follows_the_key_twin(bench: Bench) -> None:
-    retrieving = twin_rows(behave(bench, 1.0, 0.0, seed=2), bench.twins)
-    following = twin_rows(behave(bench, 0.0, 1.0, seed=2), bench.twins)
-    guessing = twin_rows(behave(bench, 0.0, 0.0, seed=2), bench.twins)
+    planter = Planter(bench)
+    retrieving, following, guessing = (
+        twin_rows(planter.outcomes(*rates, seed=2), bench.twins) for rates in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0))
+    )
     for name in retrieving:
         assert retrieving[name][TwinKind.KEY].flip == retrieving[name][TwinKind.VALUE].flip == 1.0
         assert guessing[name][TwinKind.KEY].flip < 0.03
@@ -164,7 +165,7 @@ def test_a_twin_of_itself_changes_nothing(bench: Bench) -> None:
         frame, twin=itself, answers=frame.split.answer_tokens(), permuted=np.zeros((3, 0), np.int64)
     )
     model = Planted(frame.split.vocabulary.size)
-    outcomes = measure(model, bench.frames, {key: same}, batch=32)  # type: ignore[arg-type]
+    outcomes = measure(model, bench.frames, {key: same}, batch=32)
     row = twin_rows(outcomes, {key: same})[key[0]][key[1]]
     assert (row.n, row.flip, row.base_accuracy) == (0, None, None)
     assert (row.unaffected.log_prob_change, row.unaffected.log_prob_shift) == (0.0, 0.0)
@@ -173,9 +174,9 @@ def test_a_twin_of_itself_changes_nothing(bench: Bench) -> None:
 def test_probe_twins_of_test_iid_are_a_part_of_the_counterfactual_ones(bench: Bench) -> None:
     """They are not run twice, so this is what tells that the right rows were taken."""
     model = Planted(bench.frames[IID].split.vocabulary.size)
-    every = measure(model, bench.frames, bench.twins, batch=32)  # type: ignore[arg-type]
+    every = measure(model, bench.frames, bench.twins, batch=32)
     alone = {key: frame for key, frame in bench.twins.items() if key[0] is IID}
-    apart = measure(model, bench.frames, alone, batch=32)  # type: ignore[arg-type]
+    apart = measure(model, bench.frames, alone, batch=32)
     for key in alone:
         np.testing.assert_array_equal(every.twins[key].prediction, apart.twins[key].prediction)
         np.testing.assert_allclose(every.twins[key].log_prob, apart.twins[key].log_prob, atol=1e-5)
@@ -184,7 +185,7 @@ def test_probe_twins_of_test_iid_are_a_part_of_the_counterfactual_ones(bench: Be
 def test_placebos_are_scores_against_permuted_answers(bench: Bench) -> None:
     frame: Frame = bench.frames[IID]
     model = Planted(frame.split.vocabulary.size)
-    outcomes = measure(model, bench.frames, {}, batch=32)  # type: ignore[arg-type]
+    outcomes = measure(model, bench.frames, {}, batch=32)
     said = outcomes.answers[IID]
     permuted = frame.permuted[17]
     assert sorted(permuted) == sorted(frame.answers)
