@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from livingpaper.errors import PressError
 from livingpaper.yamlfile import Document
@@ -67,7 +67,7 @@ def _known(path: Sequence[int | str], document: Document) -> tuple[int | str, ..
 
 def _fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     """Keys allowed in the model at `path` below `model`."""
-    here: Any = model
+    here: Any = _model_in(model.model_fields["root"].annotation) if issubclass(model, RootModel) else model
     for part in path:
         annotation = here.model_fields[part].annotation if isinstance(part, str) and part in here.model_fields else here
         here = _model_in(annotation)
