@@ -139,7 +139,8 @@ def _code(node: Node) -> Node | list[Node] | None:
     block = {"t": "CodeBlock", "c": [attr.triple(), node["c"][1]]}
     if fold == "false":
         return block
-    opening = f'<details class="code-fold"{" open" if fold == "show" else ""}><summary>{escape(summary)}</summary>'
+    shown = " open" if fold == "show" else ""
+    opening = f'<details class="code-fold" data-pagefind-ignore{shown}><summary>{escape(summary)}</summary>'
     return [ast.raw_block("html", opening), block, ast.raw_block("html", "</details>")]
 
 

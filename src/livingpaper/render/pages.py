@@ -10,13 +10,13 @@ from livingpaper.book import Book, Entry
 from livingpaper.printing import Printing
 from livingpaper.render import ast
 from livingpaper.render.ast import Attr, Node
+from livingpaper.render.coverage import uncovered
 from livingpaper.render.errors import RenderError
 from livingpaper.render.notebook import Converted, Defaults, convert
 from livingpaper.render.pandoc import Pandoc
 
 ASSETS = Path(__file__).parent / "assets"
 ERROR_CLASS = "livingpaper-error"  # what the fragment filter marks an unknown claim, page or value with
-_SHORTCODE = re.compile(r"\{\{<\s*([\w-]+)[^\n]*?>\}\}")
 _ATTRIBUTES = re.compile(r"\{((?:\s*[#.][\w:-]+)+)\s*\}")
 
 
@@ -59,7 +59,7 @@ def _page(book: Book, entry: Entry, printing: Printing, pandoc: Pandoc, target: 
     tree = _parse(book, entry, converted.markdown, printing, pandoc)
     title, attr, blocks = _title(tree, entry)
     path = PurePosixPath(entry.source)
-    shortcodes = sorted(set(_SHORTCODE.findall(converted.markdown)))
+    unknown = uncovered(converted.markdown, tree["meta"], tree["blocks"])
     return Page(
         entry=entry,
         url=str(path.with_suffix(".html")),
@@ -68,7 +68,7 @@ def _page(book: Book, entry: Entry, printing: Printing, pandoc: Pandoc, target: 
         attr=attr,
         blocks=blocks,
         figures=converted.figures,
-        warnings=[*converted.warnings, *(f"{entry.source}: shortcode {name!r} is not covered" for name in shortcodes)],
+        warnings=[*converted.warnings, *(f"{entry.source}: {message}" for message in unknown)],
         errors=[f"{entry.source}: {message}" for message in _unknown(blocks)],
         stale=printing.stale.get(entry.source, ""),
         failure=printing.errors.get(entry.source, ""),

@@ -99,13 +99,25 @@ def _split_caption(content: list[Node]) -> tuple[list[Node], list[Node]]:
     return [], content
 
 
-def _from_table(node: Node) -> Node | None:
-    triple, caption, *rest = node["c"]
+def _from_table(node: Node) -> Node:
+    triple, caption, columns, *rest = node["c"]
+    attr, columns = Attr.of(triple), _columns(columns)
     if not caption[1] and kind_of(triple[0]) != "tbl":
-        return None
-    attr = Attr.of(triple)
-    bare = {"t": "Table", "c": [Attr(classes=attr.classes).triple(), [None, []], *rest]}
+        return {"t": "Table", "c": [triple, caption, columns, *rest]}
+    bare = {"t": "Table", "c": [Attr(classes=attr.classes).triple(), [None, []], columns, *rest]}
     return build(Attr(attr.id, [], attr.pairs), "tbl", caption[1], [bare])
+
+
+def _columns(columns: list[list[Node]]) -> list[list[Node]]:
+    """Columns as wide as their content, where pandoc has spread them by the dashes under the headings.
+
+    It does so for a pipe table with one long line in its source, which says nothing about how it should look; the
+    widths then fill the line. Those of a grid table, which an author has drawn, do not.
+    """
+    widths = [width["c"] for _, width in columns if width["t"] == "ColWidth"]
+    if abs(sum(widths) - 1) > 0.005:
+        return columns
+    return [[alignment, {"t": "ColWidthDefault"}] for alignment, _ in columns]
 
 
 def _unnest(node: Node) -> Node | None:

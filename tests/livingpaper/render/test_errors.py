@@ -1,5 +1,6 @@
 """What is wrong in a page is shown in it, named, and ends in an error; hostile text stays text."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livingpaper.render import RenderError, render
+from livingpaper.render.coverage import uncovered
 from livingpaper.render.pandoc import Pandoc
 from tests.livingpaper.render import tiny
 from tests.livingpaper.render.dom import parse, read
@@ -63,6 +65,48 @@ def test_stale_and_failed_chapters_say_so(tmp_path: Path) -> None:
     assert one.one(class_="banner-stale").text == f"Stale. {reason}"
     assert [mark.text for mark in one.all(class_="chapter-mark")] == ["stale", "failed"]
     assert read(root / "_site/chapters/two.html").one(class_="banner-error").text.endswith("never made")
+
+
+UNCOVERED = """\
+---
+title: T
+toc-depth: 2
+---
+
+::: {.panel-tabset}
+x
+:::
+
+::: {#fig-a layout-ncol=2}
+![A](a.png)
+
+C
+:::
+
+```{python}
+1
+```
+
+{{< include x.md >}} {{< var y >}}
+
+::: {#thm-x}
+:::
+"""
+
+
+def test_what_a_page_uses_of_quarto_and_is_not_covered_is_named(tmp_path: Path) -> None:
+    markdown = tiny.write(tmp_path, "x.qmd", UNCOVERED).read_text()
+    done = Pandoc(tmp_path, tmp_path / "store").run(["-f", "markdown", "-t", "json"], markdown)
+    tree = json.loads(done.output)
+    assert uncovered(markdown, tree["meta"], tree["blocks"]) == [
+        "a cell '{python}' to be executed in a page is not covered",
+        "attribute 'layout-ncol' is not covered",
+        "class 'panel-tabset' is not covered",
+        "front matter 'toc-depth' is not covered",
+        "label 'thm-x' is not covered",
+        "shortcode 'include' is not covered",
+        "shortcode 'var' is not covered",
+    ]
 
 
 def test_other_shortcodes_and_cell_options_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

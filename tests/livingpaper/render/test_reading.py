@@ -247,3 +247,19 @@ def test_numbers_of_a_kind_are_one_two_three(tmp_path: Path, kinds: list[str]) -
 )
 def test_sizes_of_images(data: bytes, expected: Size | None) -> None:
     assert size(data) == expected
+
+
+LONG = "words " * 30
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"| a | b |\n|---|---|\n| x | {LONG} |", False),
+        (f"| a | b |\n|---|---|\n| x | {LONG} |\n\n: Cap {{#tbl-a}}", False),
+        ("+---+-----+\n| a | b   |\n+===+=====+\n| x | y   |\n+---+-----+", True),
+    ],
+)
+def test_columns_are_as_wide_as_their_content_unless_drawn(tmp_path: Path, text: str, kept: bool) -> None:
+    (table,) = ast.nodes(page(text, tmp_path).blocks, "Table")
+    assert [width["t"] == "ColWidth" for _, width in table["c"][2]] == [kept, kept]
