@@ -96,7 +96,7 @@ def _measure(
     split_frames: Mapping[SplitName, Frame],
     twins: Mapping[TwinKey, TwinFrame],
 ) -> Row:
-    """Measure one checkpoint, write it, and return its row."""
+    """Measure one checkpoint, write it, and return its row as it reads back: then resuming cannot change a byte."""
     outcomes = measure(checkpoints.load_model(run, step), split_frames, twins, run.params.record.batch)
     row = Row(
         run=run.name,
@@ -107,7 +107,7 @@ def _measure(
         twins=twin_rows(outcomes, twins),
     )
     write_reads(run, outcomes, row)
-    return row
+    return read_row(run, step)
 
 
 def _differences(row: Row, source: Source, checkpoint: str) -> str:
