@@ -9,7 +9,7 @@ from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.pageprints import PagePrinter
 from livingpaper.params import load_study
-from livingpaper.press import Prepared, prepare
+from livingpaper.press import Prepared, check, prepare
 from livingpaper.project import find_project
 from livingpaper.staleness.verdict import State
 from livingpaper.tasks import Plan, make_plan
@@ -21,6 +21,7 @@ def run_build(preset: str, jobs: int, renderer: str | None) -> int:
     """Build the whole paper; without a renderer, everything but its pages."""
     began = time.monotonic()
     plan = _plan(preset)
+    check(plan.project)
     with build_lock(plan.project.build) as lock:
         built = build(plan, jobs, lock)
         prepared = prepare(built)

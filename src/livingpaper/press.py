@@ -7,7 +7,7 @@ from pathlib import Path
 from livingpaper import patterns
 from livingpaper.build import Built
 from livingpaper.claims.judging import Judgement
-from livingpaper.claims.model import Claim
+from livingpaper.claims.model import Claim, load_claims
 from livingpaper.claims.report import judge_claims, write_claims
 from livingpaper.claims.seals import load_seals
 from livingpaper.errors import PointerError, WorkflowError
@@ -15,7 +15,7 @@ from livingpaper.files import write_json
 from livingpaper.fragments import write_fragments
 from livingpaper.pointers import follow, parse_pointer, read_artifact
 from livingpaper.printing import Printing
-from livingpaper.project import MARKER
+from livingpaper.project import MARKER, Project
 from livingpaper.values import inlines
 
 
@@ -27,6 +27,13 @@ class Prepared:
     judgements: list[Judgement]
     printings: list[Printing] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+
+def check(project: Project) -> None:
+    """Read everything people write that is needed only at the end, so that a mistake is told before anything runs."""
+    load_claims(project.root, list(project.chapters))
+    load_seals(project.root)
+    inlines(project.root, project.pages)
 
 
 def prepare(built: Built) -> Prepared:

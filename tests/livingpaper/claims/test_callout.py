@@ -22,10 +22,13 @@ def markdown(judgement: Judgement, root: Path) -> str:
         ((2, 2, 2), '::: {.callout-tip .claim .claim-supported title="Supported · 3/3 runs" icon=false}'),
         ((2, 2), '::: {.callout-note .claim .claim-hypothesis title="Current best hypothesis · 2/2 runs" icon=false}'),
         ((0, None, 0), '::: {.callout-warning .claim .claim-unsupported title="Unsupported · 0/3 runs" icon=false}'),
-        ((-1, -1, 2), '::: {.callout-important .claim .claim-negative title="Negative result · refuted in 2/3 runs" icon=false}'),
+        (
+            (-1, -1, 2),
+            '::: {.callout-important .claim .claim-negative title="Negative result · refuted in 2/3 runs" icon=false}',
+        ),
         ((), '::: {.callout-caution .claim .claim-next-test title="Next test · no run yet" icon=false}'),
     ],
-)  # fmt: skip
+)
 def test_each_status_has_its_type(tmp_path: Path, values: tuple[float | None, ...], head: str) -> None:
     assert markdown(judged(claim(), *values), tmp_path).splitlines()[0] == head
 

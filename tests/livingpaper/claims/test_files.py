@@ -19,18 +19,42 @@ from tests.livingpaper.conftest import Paper
 CLAIMS = "paper/claims.yml"
 
 MISTAKES = {
-    "an unknown key": ("  control: loaded_dice\n  next: Throw", "  contrl: loaded_dice\n  next: Throw", r"claims.yml:\d+: 0.contrl: unknown key; .*did you mean 'control'\?"),
+    "an unknown key": (
+        "  control: loaded_dice\n  next: Throw",
+        "  contrl: loaded_dice\n  next: Throw",
+        r"claims.yml:\d+: 0.contrl: unknown key; .*did you mean 'control'\?",
+    ),
     "a status": ("  next: Throw", "  status: Supported\n  next: Throw", r"claims.yml:\d+: 0.status: unknown key"),
     "a missing key": ("  next: Throw more often.\n", "", r"claims.yml:3: 0.next: missing"),
-    "a wrong quorum": ("{above: 3.0, quorum: 2/3}", "{above: 3.0, quorum: most}", r"claims.yml:\d+: 0.supported.quorum = 'most': expected a share"),
-    "a wrong number": ("{above: 3.0, quorum: 2/3}", "{above: high, quorum: 2/3}", r"claims.yml:\d+: 0.supported.above = 'high': Input should be a valid number"),
-    "an unknown key in a rule": ("{above: 3.0, quorum: 2/3}", "{abov: 3.0, quorum: 2/3}", r"0.supported.abov: unknown key; allowed here: above, below, quorum; did you mean 'above'\?"),
+    "a wrong quorum": (
+        "{above: 3.0, quorum: 2/3}",
+        "{above: 3.0, quorum: most}",
+        r"claims.yml:\d+: 0.supported.quorum = 'most': expected a share",
+    ),
+    "a wrong number": (
+        "{above: 3.0, quorum: 2/3}",
+        "{above: high, quorum: 2/3}",
+        r"claims.yml:\d+: 0.supported.above = 'high': Input should be a valid number",
+    ),
+    "an unknown key in a rule": (
+        "{above: 3.0, quorum: 2/3}",
+        "{abov: 3.0, quorum: 2/3}",
+        r"0.supported.abov: unknown key; allowed here: above, below, quorum; did you mean 'above'\?",
+    ),
     "an unknown field": ("{value:.2f} eyes", "{vaule:.2f} eyes", r"claims.yml:\d+: 0.says = .*unknown field {vaule}"),
-    "an unknown chapter": ("chapter: mean", "chapter: maen", r"claims.yml:\d+: 0.chapter = 'maen': no such chapter in _quarto.yml; there are: mean, spread; did you mean 'mean'\?"),
+    "an unknown chapter": (
+        "chapter: mean",
+        "chapter: maen",
+        r"claims.yml:\d+: 0.chapter = 'maen': no such chapter in _quarto.yml; there are: mean.*did you mean 'mean'\?",
+    ),
     "an id twice": ("id: sixes-are-rare", "id: die-is-fair", r"claims.yml:\d+: 1.id = 'die-is-fair': used twice"),
-    "a way out": ("evidence.json#/mean_throw", "../x.json#/mean_throw", r"claims.yml:\d+: 0.evidence = .*expected a path below"),
+    "a way out": (
+        "evidence.json#/mean_throw",
+        "../x.json#/mean_throw",
+        r"claims.yml:\d+: 0.evidence = .*expected a path below",
+    ),
     "no list": ("- id: die-is-fair\n  chapter: mean", "die-is-fair:\n  chapter: mean", r"claims.yml"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -53,7 +77,7 @@ def test_a_paper_without_claims(fresh: Paper) -> None:
 def test_an_entry_that_is_not_there_is_answered_with_the_nearest(whole: Paper) -> None:
     whole.edit(CLAIMS, "#/mean_throw", "#/mean_thrwo")
     study = load_study(whole.root, "tiny")
-    said = r"claims.yml:\d+: 0.evidence: artifacts/runs/tiny-s1/evidence.json#/: no entry 'mean_thrwo'; there are: mean_throw"
+    said = r"claims.yml:\d+: 0.evidence: artifacts/runs/tiny-s1/.*#/: no entry 'mean_thrwo'; there are: mean_throw"
     with pytest.raises(ClaimsError, match=said):
         judge_claims(Project(whole.root), study)
 
@@ -137,7 +161,9 @@ def test_words_are_not_sealed_the_rule_is() -> None:
         assert claim(**change).rule_digest != claim().rule_digest
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "seals/1", "claims": {"a": 1}}', '{"schema": "seals/2", "claims": {}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "seals/1", "claims": {"a": 1}}', '{"schema": "seals/2", "claims": {}}']
+)
 def test_a_damaged_file_of_seals_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper/seals.json").write_text(text)

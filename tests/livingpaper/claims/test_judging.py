@@ -64,7 +64,10 @@ def test_a_value_without_an_interval_supports_and_refutes_nothing() -> None:
     assert judge(rule, [judge_run(rule, found(n, Evidence(-5.0))) for n in (1, 2, 3)]).status is U
 
 
-@pytest.mark.parametrize(("share", "judged_runs", "needed"), [("4/5", 5, 4), ("4/5", 3, 3), ("2/3", 3, 2), ("2/3", 4, 3), ("1/2", 3, 2), ("1/1", 7, 7), ("1/3", 1, 1)])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    ("share", "judged_runs", "needed"),
+    [("4/5", 5, 4), ("4/5", 3, 3), ("2/3", 3, 2), ("2/3", 4, 3), ("1/2", 3, 2), ("1/1", 7, 7), ("1/3", 1, 1)],
+)
 def test_a_quorum_is_rounded_up(share: str, judged_runs: int, needed: int) -> None:
     assert needed_runs(Rule.model_validate({"above": 0.0, "quorum": share}), judged_runs) == needed
 
