@@ -115,7 +115,7 @@ def _outputs(outputs: Any, where: str, options: CellOptions, defaults: Defaults,
             blocks.append(fenced_code(_ANSI.sub("", trace), ".cell-output .cell-output-error"))
         elif kind in ("display_data", "execute_result"):
             blocks.append(_display(output.get("data", {}), where, options, out))
-    return _floats(blocks, options)
+    return _floats(blocks, where, options, out)
 
 
 def _joined_streams(outputs: Any) -> list[dict[str, Any]]:
@@ -130,12 +130,18 @@ def _joined_streams(outputs: Any) -> list[dict[str, Any]]:
     return joined
 
 
-def _floats(blocks: list[str], options: CellOptions) -> list[str]:
-    """Outputs inside the float their label names; the caption is its last paragraph, as in a page's own Markdown."""
+def _floats(blocks: list[str], where: str, options: CellOptions, out: Converted) -> list[str]:
+    """Outputs inside the float their label names, with their caption.
+
+    A float that was not made, because its chapter failed before, keeps its place: numbers and references stay right.
+    """
     label = options.text("label")
     kind = label[:3] if label.startswith(("fig-", "tbl-")) else ""
     caption = options.text(f"{kind}-cap") if kind else options.text("fig-cap") or options.text("tbl-cap")
     body = "\n\n".join(block for block in blocks if block)
+    if not body and kind:
+        out.warnings.append(f"{where}: {label} has no output")
+        body = "*This was not made.*"
     if not body or not (kind or caption):
         return blocks
     name = f"#{label}" if kind else ".unlabelled-float"
@@ -152,7 +158,7 @@ def _display(data: Mapping[str, Any], where: str, options: CellOptions, out: Con
     if kind in _IMAGES:
         return _image(kind, content, options, where, out)
     if kind == "text/html":
-        return _html(content, data, where)
+        return _html(content, data, where, out)
     if kind == "text/plain":
         return fenced_code(content, ".cell-output .cell-output-display")
     return fenced_code(content, ".cell-markdown")
@@ -168,9 +174,12 @@ def _image(kind: str, content: str, options: CellOptions, where: str, out: Conve
     return f"![]({name}){{.cell-figure fig-alt={attribute(alt)}}}"
 
 
-def _html(content: str, data: Mapping[str, Any], where: str) -> str:
+def _html(content: str, data: Mapping[str, Any], where: str, out: Converted) -> str:
     """HTML for the page; where it is a table, marked so that both formats print it as one."""
-    kind = "html-table" if "<table" in content.lower() and "<script" not in content.lower() else "html-only"
+    script = "<script" in content.lower()
+    if script:
+        out.warnings.append(f"{where}: HTML output has a script, which no page runs; give it a figure as well")
+    kind = "html-table" if "<table" in content.lower() and not script else "html-only"
     plain = source(data.get("text/plain"))
     return fenced_code(content, f".{kind} where={attribute(where)} plain={attribute(plain)}")
 

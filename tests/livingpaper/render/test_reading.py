@@ -107,6 +107,25 @@ def test_no_text_ends_the_fence_around_it(tmp_path: Path, text: str) -> None:
     assert found[0]["c"][1] == text.strip("\n") or found[0]["c"][1] == text
 
 
+def test_a_figure_that_was_not_made_keeps_its_number(tmp_path: Path) -> None:
+    made = tiny.shown(image_svg__xml=tiny.PICTURE)
+    failed = [
+        tiny.code('#| label: fig-a\n#| fig-cap: "A"\nx'),
+        tiny.code('#| label: fig-b\n#| fig-cap: "B"\nx', [made]),
+    ]
+    path = tiny.write(tmp_path, "n.ipynb", tiny.notebook(failed))
+    found = convert(path, "n.ipynb", Defaults())
+    assert "n.ipynb: cell 1: fig-a has no output" in found.warnings
+    assert found.markdown.index("#fig-a") < found.markdown.index("not made") < found.markdown.index("#fig-b")
+
+
+def test_a_script_in_an_output_is_named(tmp_path: Path) -> None:
+    path = tiny.write(
+        tmp_path, "n.ipynb", tiny.notebook([tiny.code("x", [tiny.shown(text_html="<SCRIPT>1</SCRIPT>")])])
+    )
+    assert "cell 1: HTML output has a script" in convert(path, "n.ipynb", Defaults()).warnings[0]
+
+
 # --- floats and equations --------------------------------------------------------------------------------------------
 
 
