@@ -21,7 +21,7 @@ from formation.record.frames import Frame, TwinFrame, frames, twin_frames
 from formation.record.measure import measure
 from formation.record.outcomes import TwinKey
 from formation.record.probe_set import load_probe_set
-from formation.record.reads import METRICS, load_outcomes, read_row, reads_path, write_reads
+from formation.record.reads import METRICS, load_outcomes, read_row, reads_path, remove_leftovers, write_reads
 from formation.record.rows import Row, Source, as_json
 from formation.record.sources import source_of
 from formation.record.summarise import split_rows, twin_rows
@@ -39,6 +39,7 @@ def checkpoint_sweep(run: Run) -> Path:
     source = source_of(run, probe)
     digests = _checkpoint_digests(run)
     steps = list(digests)
+    remove_leftovers(run)
     finished = _finished(run, source, digests)
     split_frames, twins = frames(dataset, run.params.record), twin_frames(dataset, probe, run.params.record)
     with _one_thread(), track(f"{run.name} sweep", len(steps), "checkpoints", start=len(finished)) as bar:

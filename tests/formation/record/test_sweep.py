@@ -114,6 +114,15 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(swept: Run) -> None:
     assert {name: data for name, data in recorded(swept).items() if not name.endswith(".part")} == before
 
 
+def test_what_a_killed_sweep_left_half_written_is_deleted(swept: Run) -> None:
+    old, young = (swept.path(f"analysis/reads/.step_000004.safetensors.{name}.part") for name in ("old", "young"))
+    for file in (old, young):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    checkpoint_sweep(swept)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def kill_after(run: Run, wanted: int) -> None:
     """Start a sweep in a process of its own and kill it once `wanted` checkpoints are finished."""
     code = (
