@@ -24,7 +24,7 @@ from livingpaper.staleness.verdict import changed_input
 from livingpaper.values import prose
 
 PRINT = "_print"  # the name under which a printing has its manifest
-_SOURCES = ("_quarto*.yml", "*.qmd", "*.bib", "paper/**/*", "docs/**/*", "params/**/*.yml", "requirements.lock")
+_SOURCES = ("_quarto.yml", "*.qmd", "*.bib", "paper/**/*", "docs/**/*", "params/**/*.yml", "requirements.lock")
 _LINK = re.compile(r"\]\(\s*<?([^)\s<>#?]+)")
 
 

@@ -11,11 +11,11 @@ from livingpaper.claims.model import Claim, load_claims
 from livingpaper.claims.report import judge_claims, write_claims
 from livingpaper.claims.seals import load_seals
 from livingpaper.errors import PointerError, WorkflowError
-from livingpaper.files import write_json
 from livingpaper.fragments import write_fragments
 from livingpaper.pointers import follow, parse_pointer, read_artifact
 from livingpaper.printing import Printing
 from livingpaper.project import MARKER, Project
+from livingpaper.render import record
 from livingpaper.values import inlines
 
 
@@ -49,7 +49,8 @@ def prepare(built: Built) -> Prepared:
         fragments, errors = write_fragments(plan, run, judgements, seals, places, found)
         out.errors += errors
         out.printings.append(_printing(built, run, fragments, places))
-    write_json(project.build / "print" / "main.json", {"run": out.main})
+    for printing in out.printings:
+        record(project.root, printing)  # also for Quarto, which may print this later by itself
     return out
 
 

@@ -5,8 +5,9 @@ main run, and `_quarto-<run>.yml` is the profile that prints another run beside 
 """
 
 from pathlib import Path
+from typing import Any
 
-from livingpaper.files import write_json, write_text
+from livingpaper.files import read_json, write_json, write_text
 from livingpaper.printing import Printing
 
 FOLDER = Path("build/print")
@@ -36,9 +37,14 @@ def hand_over(root: Path, printing: Printing) -> None:
         "stale": dict(printing.stale),
         "errors": dict(printing.errors),
     }
-    write_json(root / FOLDER / printing.run / "printing.json", handed)
+    _write(root / FOLDER / printing.run / "printing.json", handed)
     if printing.main:
-        write_json(root / FOLDER / "main.json", {"run": printing.run})
+        _write(root / FOLDER / "main.json", {"run": printing.run})
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    if read_json(path) != data:
+        write_json(path, data)
 
 
 def _relative(root: Path, path: Path) -> str:
