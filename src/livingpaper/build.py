@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from livingpaper.execute.aside import Unknown
 from livingpaper.execute.chapters import ChapterCarrier
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job
@@ -63,16 +64,23 @@ def open_authority(plan: Plan) -> Authority:
     return Authority(plan, Memo(plan.project.build / "memo.json"))
 
 
-def build(plan: Plan, slots: int, lock: int | None = None, executor: Executor | None = None) -> Built:
+def build(
+    plan: Plan,
+    slots: int,
+    lock: int | None = None,
+    executor: Executor | None = None,
+    unknown: Unknown = Unknown.REFUSE,
+) -> Built:
     """Carry out what is stale, on `slots` local processes or on a given executor with as many slots.
 
-    `lock` is the descriptor of the build's lock, which local children hold too. Errors in the user's files are raised
-    before anything runs.
+    `lock` is the descriptor of the build's lock, which local children hold too; `unknown` says what to do with outputs
+    that no build made. Errors in the user's files are raised before anything runs.
     """
     authority = open_authority(plan)
     for task in plan.tasks.values():
         authority.inputs(task)
-    workshop = Workshop(authority, inherit=() if lock is None or executor is not None else (lock,))
+    inherit = (lock,) if lock is not None and executor is None else ()
+    workshop = Workshop(authority, inherit, unknown)
     progress = Progressing(workshop, plan.tasks, slots)
     board = Board(plan.tasks, plan.needs, ranks(plan.tasks, plan.needs, progress.estimates))
     try:

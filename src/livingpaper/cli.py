@@ -31,9 +31,23 @@ class Renderer(StrEnum):
     EMBEDDED = "embedded"
 
 
+class Unknown(StrEnum):
+    """What to do with outputs that no build made."""
+
+    REFUSE = "refuse"
+    ADOPT = "adopt"
+    ANEW = "anew"
+
+
 Preset = Annotated[str, typer.Option(help="Preset of params/ whose runs make the paper.", metavar="NAME")]
 Jobs = Annotated[int, typer.Option(help="Processes side by side.", min=1, max=1024, metavar="N")]
 RendererOption = Annotated[Renderer, typer.Option(help="auto: Quarto if it is on PATH, else the embedded one.")]
+UnknownOption = Annotated[
+    Unknown,
+    typer.Option(
+        help="Files a stage would go on from, but no build made: refuse, adopt them, or set them aside (anew)."
+    ),
+]
 CORES = os.cpu_count() or 1
 
 
@@ -43,6 +57,7 @@ def build(
     jobs: Jobs = CORES,
     no_render: Annotated[bool, typer.Option("--no-render", help="Stop before the pages are printed.")] = False,
     renderer: RendererOption = Renderer.AUTO,
+    unknown: UnknownOption = Unknown.REFUSE,
 ) -> None:
     """Bring the whole paper up to date: run stale stages and chapters, judge the claims, print the pages.
 
@@ -53,7 +68,7 @@ def build(
     from livingpaper.command import run_build
 
     try:
-        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value))
+        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value, unknown.value))
     except KeyboardInterrupt:
         print("livingpaper: interrupted; everything finished is kept, build again to go on", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 
 from livingpaper.build import Built, build, open_authority
+from livingpaper.execute.aside import Unknown
 from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.pageprints import PagePrinter
@@ -17,13 +18,13 @@ from livingpaper.tasks import Plan, make_plan
 FAILED = 1
 
 
-def run_build(preset: str, jobs: int, renderer: str | None) -> int:
+def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refuse") -> int:
     """Build the whole paper; without a renderer, everything but its pages."""
     began = time.monotonic()
     plan = _plan(preset)
     check(plan.project)
     with build_lock(plan.project.build) as lock:
-        built = build(plan, jobs, lock)
+        built = build(plan, jobs, lock, unknown=Unknown(unknown))
         prepared = prepare(built)
         rendered = PagePrinter(built, prepared, renderer).render() if renderer else []
     _tell(built, prepared, rendered, time.monotonic() - began)

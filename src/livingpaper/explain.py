@@ -1,6 +1,6 @@
 """`livingpaper explain`: one sentence for each stage, chapter or printing on why it would rerun, or why not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path, PurePosixPath
 
 from livingpaper import patterns
@@ -56,10 +56,14 @@ def _unchanged(task: Task, manifest: Manifest | None) -> str:
     sections = ", ".join(task.sections) or "none"
     when = f"when it ran at {manifest.finished} because {manifest.because}"
     return (
-        f"its command, its parameters ({sections}), {len(manifest.inputs.get('code', {}))} modules, "
-        f"{len(manifest.inputs.get('packages', {}))} packages, the {len(manifest.reads)} files it looked for and its "
-        f"{len(manifest.outputs)} outputs are as they were {when}"
+        f"its command, its parameters ({sections}), {_count(manifest.inputs.get('code', {}), 'module')}, "
+        f"{_count(manifest.inputs.get('packages', {}), 'package')}, {_count(manifest.reads, 'file')} it looked for and "
+        f"{_count(manifest.outputs, 'output')} are as they were {when}"
     )
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _stale_before(plan: Plan, task: Task, verdicts: Mapping[str, Verdict]) -> Task | None:

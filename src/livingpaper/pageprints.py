@@ -16,11 +16,12 @@ import livingpaper
 from livingpaper.build import Built
 from livingpaper.errors import PointerError, PressError
 from livingpaper.files import digest, inside
+from livingpaper.params import RUN_NAME
 from livingpaper.press import Prepared
 from livingpaper.printing import Printing
+from livingpaper.staleness.differences import changed_input
 from livingpaper.staleness.imports import CodeIndex
 from livingpaper.staleness.manifest import Inputs, Manifest, read_manifest, write_manifest
-from livingpaper.staleness.verdict import changed_input
 from livingpaper.values import prose
 
 PRINT = "_print"  # the name under which a printing has its manifest
@@ -46,6 +47,7 @@ class PagePrinter:
             if reason is not None:
                 rendered.append(printing.run)
                 self._render(printing, reason)
+        self._sweep()
         self._memo.save()
         return rendered
 
@@ -77,6 +79,14 @@ class PagePrinter:
             return
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         write_manifest(path, Manifest(inputs, "", reads, self._outputs(printing), reason, 0.0, finished))
+
+    def _sweep(self) -> None:
+        """Remove printings of runs that the paper no longer prints: of another preset, or the main one's old place."""
+        site = self._project.root / self._project.book.output
+        current = {self._project.root / printing.output for printing in self._prepared.printings}
+        for folder in (site / "runs").glob("*"):
+            if folder not in current and RUN_NAME.fullmatch(folder.name) and folder.is_dir():
+                shutil.rmtree(folder)
 
     def _inputs(self, printing: Printing) -> Inputs:
         """What of a printing is no file, and what renders it."""

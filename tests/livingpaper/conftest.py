@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from livingpaper.build import Built, build
+from livingpaper.execute.aside import Unknown
 from livingpaper.params import load_study
 from livingpaper.project import Project
 from livingpaper.tasks import make_plan
@@ -20,14 +21,14 @@ class Paper:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def build(self, preset: str = "tiny", slots: int = 2) -> Built:
+    def build(self, preset: str = "tiny", slots: int = 2, unknown: Unknown = Unknown.REFUSE) -> Built:
         """Bring everything up to date; the project is read anew each time, as by a new process."""
         project = Project(self.root)
-        return build(make_plan(project, load_study(self.root, preset)), slots)
+        return build(make_plan(project, load_study(self.root, preset)), slots, unknown=unknown)
 
-    def executed(self, preset: str = "tiny") -> set[str]:
+    def executed(self, unknown: Unknown = Unknown.REFUSE) -> set[str]:
         """What a build executes."""
-        return set(self.build(preset).executed)
+        return set(self.build(unknown=unknown).executed)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace a text that occurs in a file."""

@@ -202,6 +202,18 @@ def test_a_linked_file_is_part_of_its_page(whole: Paper, printer: Printer) -> No
     assert len(printer.printed) == 3
 
 
+def test_printings_of_runs_that_are_no_longer_printed_are_swept_away(whole: Paper, printer: Printer) -> None:
+    old = whole.root / "_site/runs/slow-s1"
+    other = whole.root / "_site/runs/Something else"
+    for folder in (old, other):
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text("old")
+    render(whole)
+    assert not old.exists()
+    assert other.is_dir(), "what the press did not print is not the press's to remove"
+    assert len(list((whole.root / "_site/runs").glob("tiny-s*"))) == 2
+
+
 def test_pages_with_errors_are_printed_again_next_time(whole: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
     import livingpaper.render
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livingpaper.errors import StageFailed
-from livingpaper.execute.aside import set_aside, unfit_outputs
+from livingpaper.execute.aside import Unknown, refuse_unknown, set_aside, unfit_outputs
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job
 from livingpaper.staleness.manifest import Begun, write_begun
@@ -19,14 +19,21 @@ class Attempt:
 
     verdict: Verdict
     repairs: bool
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it runs, and what was set aside before."""
+        return "; ".join([self.verdict.reason, *self.remarks])
 
 
 class Workshop:
     """What stages and chapters have in common: logs, variables, the record of reads."""
 
-    def __init__(self, authority: Authority, inherit: tuple[int, ...] = ()) -> None:
+    def __init__(self, authority: Authority, inherit: tuple[int, ...] = (), unknown: Unknown = Unknown.REFUSE) -> None:
         self.authority = authority
         self.project = authority.project
+        self.unknown = unknown
         self._inherit = inherit
 
     def log(self, task: Task, suffix: str = "log") -> Path:
@@ -84,6 +91,7 @@ class StageCarrier:
         verdict = self._authority.judge(task)
         if verdict.state is State.FRESH:
             return Result(Outcome.FRESH, verdict.reason)
+        refuse_unknown(task, verdict, self._authority.outputs(task), self._workshop.unknown)
         repairs = verdict.origin is Origin.SAME and bool(verdict.expected)
         return self._start(task, Attempt(verdict, repairs))
 
@@ -91,7 +99,7 @@ class StageCarrier:
         """The result of a stage that ran, or the job that starts it anew if a repair did not lead to the end."""
         attempt = self._attempts.pop(task.id)
         if attempt.repairs and not self._repaired(task, attempt, ended):
-            return self._start(task, Attempt(attempt.verdict, repairs=False), anew=True)
+            return self._start(task, Attempt(attempt.verdict, False, attempt.remarks), anew=True)
         if ended.code:
             raise StageFailed(
                 f"{task.spoken} failed (exit code {ended.code}): {self._workshop.last_words(task)} "
@@ -99,15 +107,17 @@ class StageCarrier:
             )
         reads = self._authority.confirm(task, attempt.verdict, self._workshop.reads(task))
         self._authority.finish(task, attempt.verdict, reads, ended.seconds)
-        return Result(Outcome.DONE, attempt.verdict.reason, executed=True)
+        return Result(Outcome.DONE, attempt.reason, executed=True)
 
     def _start(self, task: Task, attempt: Attempt, anew: bool = False) -> Job:
         outputs = self._authority.outputs(task)
-        set_aside(self._workshop.project, task, unfit_outputs(task, attempt.verdict, outputs, anew))
+        unfit = unfit_outputs(task, attempt.verdict, outputs, self._workshop.unknown, anew)
+        remark = set_aside(self._workshop.project, task, unfit)
+        attempt.remarks += (remark,) if remark else ()
         self._workshop.begun(task, attempt.verdict)
         self._attempts[task.id] = attempt
         return self._workshop.job(task, task.command)
 
     def _repaired(self, task: Task, attempt: Attempt, ended: Ended) -> bool:
         """Whether every output is there again that once was."""
-        return ended.code == 0 and set(self._authority.outputs(task)) == set(attempt.verdict.expected)
+        return ended.code == 0 and set(attempt.verdict.expected) <= set(self._authority.outputs(task))

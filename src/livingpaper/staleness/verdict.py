@@ -6,19 +6,25 @@ the packages that code imports, the kind of machine, the names that its patterns
 looked for (found or not), and its own outputs. Timestamps never count.
 """
 
-import platform
-import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from livingpaper import patterns
-from livingpaper.errors import StageFailed, WorkflowError
+from livingpaper.errors import StageFailed
 from livingpaper.files import digest
 from livingpaper.project import MARKER
-from livingpaper.staleness.cells import read_cells
+from livingpaper.staleness.differences import (
+    PROSE,
+    changed_input,
+    changed_read,
+    damage,
+    damaged_outputs,
+    executed,
+    unwritten,
+)
 from livingpaper.staleness.imports import CodeIndex
+from livingpaper.staleness.inputs import gather_inputs
 from livingpaper.staleness.manifest import (
     Begun,
     Inputs,
@@ -32,7 +38,6 @@ from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.packages import Lock
 from livingpaper.staleness.reads import owns
 from livingpaper.tasks import Kind, Plan, Task
-from livingpaper.validation import nearest
 
 
 class State(StrEnum):
@@ -83,10 +88,10 @@ class Authority:
         reason, damaged = self._difference(task, manifest, inputs, outputs)
         if reason is None:
             return Verdict(State.FRESH, "nothing it depends on changed", inputs)
-        if reason == _PROSE:
+        if reason == PROSE:
             return Verdict(State.PROSE, reason, inputs)
         contents = self._contents(task)
-        start = digest([_executed(inputs), contents])
+        start = digest([executed(inputs), contents])
         before = manifest or read_begun(path)
         origin = Origin.UNKNOWN if before is None else Origin.SAME if before.start == start else Origin.OTHER
         if isinstance(before, Begun):
@@ -102,33 +107,8 @@ class Authority:
 
     def inputs(self, task: Task) -> Inputs:
         """Everything known before a task runs that its results depend on, artifacts apart."""
-        roots, cells = [task.module], {}
-        if task.kind is Kind.CHAPTER:
-            notebook = read_cells(self.project.root / task.source, task.source, self.memo)
-            roots, cells = self.code.imported_by(notebook.reading), {"code": notebook.code, "prose": notebook.prose}
-        elif self.code.file(task.module) is None:
-            known = sorted(self.code.packages)
-            raise WorkflowError(
-                f"{MARKER}: stage {task.name}: module {task.module!r} is not below src/; "
-                f"packages there: {', '.join(known)}{nearest(task.module.split('.')[0], known)}"
-            )
-        closure = self.code.closure(roots)
-        study = self.plan.study
-        crossing = task.scope == study.preset or any(_other_run(glob, task.scope) for glob in task.reads)
-        return {
-            "command": {"command": " ".join(task.command)},
-            "environment": dict(self.plan.workflow.environment),
-            "params": study.sections(task.sections),
-            "runs": dict.fromkeys(study.runs, "") if crossing else {},
-            "cells": cells,
-            "code": closure.modules,
-            "packages": self.lock.entries(closure.outside),
-            "machine": {
-                "processor": platform.machine(),
-                "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-            },
-            "names": {glob: digest(self._matched(task, glob)) for glob in task.reads if patterns.wild(glob)},
-        }
+        names = {glob: digest(self._matched(task, glob)) for glob in task.reads if patterns.wild(glob)}
+        return {**gather_inputs(self.plan, task, self.code, self.lock, self.memo), "names": names}
 
     def outputs(self, task: Task) -> dict[str, str]:
         """Digest of each output that exists, by path relative to the project."""
@@ -180,7 +160,7 @@ class Authority:
 
     def _complete_outputs(self, task: Task) -> dict[str, str]:
         outputs = self.outputs(task)
-        missing = _unwritten(task, outputs)
+        missing = unwritten(task, outputs)
         if missing:
             raise StageFailed(f"{task.spoken}: wrote no artifacts/{missing}, which {MARKER} says it writes")
         return outputs
@@ -203,76 +183,21 @@ class Authority:
         """The first reason why the task is stale, if any, and its damaged outputs."""
         if manifest is None:
             return "it has not run yet", []
-        damaged = sorted(
-            name for name in manifest.outputs.keys() | outputs.keys() if manifest.outputs.get(name) != outputs.get(name)
-        )
-        reason = changed_input(_executed(manifest.inputs), _executed(inputs)) or self._changed_read(manifest)
+        damaged = damaged_outputs(manifest.outputs, outputs)
+        reason = changed_input(executed(manifest.inputs), executed(inputs)) or self._changed_read(manifest)
         if reason is None and damaged:
-            reason = _damage(damaged[0], manifest.outputs, outputs)
-        if reason is None and (missing := _unwritten(task, outputs)):
+            reason = damage(damaged[0], manifest.outputs, outputs)
+        if reason is None and (missing := unwritten(task, outputs)):
             reason = f"it wrote no artifacts/{missing}"
         if reason is None and manifest.inputs.get("cells") != inputs["cells"]:
-            reason = _PROSE
+            reason = PROSE
         return reason, damaged
 
     def _changed_read(self, manifest: Manifest) -> str | None:
-        for name, before in manifest.reads.items():
-            now = self.memo.digest(self.project.root / name)
-            if now != before:
-                what = "appeared" if before is None else "is gone" if now is None else "changed"
-                return f"{name}, which it {'looked for' if before is None else 'read'}, {what}"
-        return None
-
-
-_PROSE = "only the text around its cells changed"
-_SPOKEN = {
-    "command": "its command changed",
-    "environment": "variable {name} of its environment changed",
-    "params": "parameters in section {name} changed",
-    "runs": "the runs of the study changed: {name}",
-    "cells": "its code cells changed",
-    "code": "module {name} changed",
-    "packages": "package {name} went from {old} to {new}",
-    "machine": "the {name} changed from {old} to {new}",
-    "names": "the files that artifacts/{name} matches changed",
-}
-
-
-def changed_input(old: Inputs, new: Inputs) -> str | None:
-    """The first difference between two sets of inputs, in words."""
-    for kind, sentence in _SPOKEN.items():
-        before, now = old.get(kind, {}), new.get(kind, {})
-        for name in sorted(before.keys() | now.keys()):
-            if before.get(name) == now.get(name):
-                continue
-            if kind == "code" and (name not in before or name not in now):
-                sentence = (
-                    "module {name} is now among its imports" if name in now else "module {name} is no longer imported"
-                )
-            return sentence.format(name=name, old=before.get(name, "absent"), new=now.get(name, "absent"))
-    return None
-
-
-def _executed(inputs: Inputs) -> Inputs:
-    """Inputs without the text around a chapter's cells, which nothing executes."""
-    cells = {name: value for name, value in inputs.get("cells", {}).items() if name != "prose"}
-    return {**inputs, "cells": cells}
-
-
-def _unwritten(task: Task, outputs: Iterable[str]) -> str | None:
-    """The first pattern of what the task writes that none of its outputs matches."""
-    below = [name.removeprefix("artifacts/") for name in outputs]
-    return next((glob for glob in task.writes if not any(patterns.matches(glob, name) for name in below)), None)
+        now = {name: self.memo.digest(self.project.root / name) for name in manifest.reads}
+        changed = next((name for name, before in manifest.reads.items() if now[name] != before), None)
+        return None if changed is None else changed_read(changed, manifest.reads[changed], now[changed])
 
 
 def _expected(before: Manifest | Begun | None) -> tuple[str, ...]:
     return tuple(before.outputs) if isinstance(before, Manifest) else before.expected if before else ()
-
-
-def _damage(name: str, before: dict[str, str], now: dict[str, str]) -> str:
-    what = "is gone" if name not in now else "appeared beside it" if name not in before else "is not as it left it"
-    return f"its output {name} {what}"
-
-
-def _other_run(glob: str, scope: str) -> bool:
-    return glob.startswith("runs/") and not glob.startswith(f"runs/{scope}/")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from livingpaper.build import open_authority
+from livingpaper.execute.aside import Unknown
 from livingpaper.explain import explain
 from livingpaper.params import load_study
 from livingpaper.project import Project
@@ -99,7 +100,6 @@ DEEDS: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     "an intermediate edited": (lambda root: (root / S1 / "throws/part_1.json").write_text("[6]"), {"tiny-s1/throw"}),
     "a file among the outputs": (lambda root: (root / S1 / "throws/part_9.json").write_text("[1]"), {"tiny-s1/throw"}),
     "a manifest deleted": (lambda root: (root / "build/manifests/tiny-s1/measure.json").unlink(), {"tiny-s1/measure"}),
-    "all manifests deleted": (lambda root: shutil.rmtree(root / "build/manifests"), ALL),
 }
 
 
@@ -186,13 +186,43 @@ def test_a_stage_that_continues_starts_anew_on_other_inputs(stages: Paper) -> No
     assert [len(json.loads(path.read_text())) for path in aside] == [100] * 4
 
 
+def test_outputs_that_no_build_made_are_not_gone_on_from_unasked(stages: Paper) -> None:
+    """Without manifests nobody knows what code made the parts that `throw` would keep."""
+    kept = stages.root / S1 / "throws/part_0.json"
+    kept.write_text("[1, 1]")
+    shutil.rmtree(stages.root / "build/manifests")
+    built = stages.build()
+    assert built.executed == []
+    assert len(built.failures) == 3
+    assert built.failures[0].startswith(
+        f"stage throw of tiny-s1: {S1}/throws/part_0.json and 3 more were made outside of any build"
+    )
+    assert kept.read_text() == "[1, 1]"
+
+
+@pytest.mark.parametrize(("unknown", "first"), [(Unknown.ADOPT, 2), (Unknown.ANEW, 100)])
+def test_outputs_that_no_build_made_are_adopted_or_set_aside_on_demand(
+    stages: Paper, unknown: Unknown, first: int
+) -> None:
+    kept = stages.root / S1 / "throws/part_0.json"
+    kept.write_text("[1, 1]")
+    shutil.rmtree(stages.root / "build/manifests")
+    built = stages.build(unknown=unknown)
+    assert set(built.executed) == ALL
+    assert len(json.loads(kept.read_text())) == first
+    aside = unknown is Unknown.ANEW
+    assert ("; 4 files set aside in build/set-aside/tiny-s1/throw/" in built.results["tiny-s1/throw"].reason) is aside
+
+
 def test_a_repair_touches_only_what_is_damaged(stages: Paper) -> None:
     """One part is damaged: it alone is made again, the others are gone on from."""
     kept = stages.root / S1 / "throws/part_0.json"
     inode = kept.stat().st_ino
     (stages.root / S1 / "throws/part_1.json").write_text("[]")
     before = stages.build().results["tiny-s1/throw"].reason
-    assert before == f"its output {S1}/throws/part_1.json is not as it left it"
+    assert before.startswith(
+        f"its output {S1}/throws/part_1.json is not as it left it; 1 file set aside in build/set-aside"
+    )
     assert kept.stat().st_ino == inode
 
 
