@@ -30,7 +30,7 @@ serve: .venv
 	@$(BIN)/livingpaper serve --port $(PORT)
 
 test: .venv
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: .venv
 	@$(BIN)/ruff check src tests tools benchmarks
