@@ -66,7 +66,7 @@ def expand(artifacts: Path, glob: str) -> list[str]:
     if not wild(filled):
         return [filled] if (artifacts / filled).is_file() else []
     found = globbing.glob(filled, root_dir=artifacts, recursive=True)
-    return sorted(name for name in found if (artifacts / name).is_file())
+    return sorted({name for name in found if not name.endswith("/") and (artifacts / name).is_file()})
 
 
 def wild(glob: str) -> bool:
