@@ -118,7 +118,7 @@ def read_book(root: Path, profile: str = "") -> Book:
         footer=_footer(book),
         repository=book.text("repo-url"),
         site_url=book.text("site-url"),
-        bibliography=_files(top, "bibliography", root),
+        bibliography=_files(top, "bibliography", root, (".bib", ".json")),
         csl=next(iter(_files(top, "csl", root)), ""),
         filters=_filters(top, root),
         resources=_files(project, "resources", root),
@@ -197,9 +197,12 @@ def _file(root: Path, name: str, where: str) -> str:
     return inside
 
 
-def _files(section: Section, key: str, root: Path) -> tuple[str, ...]:
+def _files(section: Section, key: str, root: Path, kinds: tuple[str, ...] = ("",)) -> tuple[str, ...]:
     value = section.get(key, [])
     names: Sequence[Any] = value if isinstance(value, list) else [value]
+    for name in names:
+        if not str(name).endswith(kinds):
+            raise BookError(f"{FILE}: {section.named(key)}: {name!r} is not one of: {', '.join(kinds)}")
     return tuple(_file(root, str(name), f"{FILE}: {section.named(key)}") for name in names)
 
 

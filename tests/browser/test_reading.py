@@ -103,6 +103,9 @@ def test_the_menu_of_a_phone(site: Site, visit: Open) -> None:
     menu.press("Enter")
     expect(sidebar).to_be_visible()
     expect(menu).to_have_attribute("aria-expanded", "true")
+    box = sidebar.bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"], box["y"] + box["height"]) == (0, 390, 844)  # nothing of the page shows beside it
     page.keyboard.press("Escape")
     expect(sidebar).to_be_hidden()
     expect(menu).to_be_focused()

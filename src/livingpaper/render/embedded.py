@@ -26,12 +26,15 @@ def render_embedded(root: Path, printing: Printing) -> None:
     """Print the book for one run; errors in pages are raised together after the site is in place."""
     book = read_book(root)
     pandoc = Pandoc(root, root / BUILD / "pandoc")
+    keys = bibliography.known(book, pandoc)
     made = root / BUILD / printing.run / "site"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    pages = _site(book, printing, pandoc, made)
-    if book.pdf:
-        pages += _pdf(book, printing, pandoc, made)
+    for_pdf = _resolved(book, printing, pandoc, "typst", keys) if book.pdf else []
+    for_site = _resolved(book, printing, pandoc, "html", keys)
+    pdf = _pdf(book, printing, pandoc, for_pdf, made) if for_pdf else ""
+    _site(book, printing, pandoc, for_site, made, pdf)
+    pages = [*for_site, *for_pdf]
     _tell([*book.warnings, *(message for page in pages for message in page.warnings)])
     publish(made, root / printing.output, keep=frozenset({RUNS}) if printing.main else frozenset())
     pandoc.prune()
@@ -40,16 +43,15 @@ def render_embedded(root: Path, printing: Printing) -> None:
         raise RenderError(f"run {printing.run}: " + "; ".join(errors))
 
 
-def _site(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Page]:
-    """The site in `made`; its pages, with what was wrong on each."""
-    pages = _resolved(book, printing, pandoc, "html")
+def _site(book: Book, printing: Printing, pandoc: Pandoc, pages: list[Page], made: Path, pdf: str) -> None:
+    """Write the site of resolved pages into `made`; `pdf` is the PDF's name in it, or empty."""
     by_source = {page.source: page for page in pages}
     files = set(book.html.css) | set(book.resources)
     for page in pages:
         files |= links.for_site(book, page, by_source)
     cited = sorted({key for page in pages for key in bibliography.works(page.blocks)})
     bodies = [html.write_body(book, page, pandoc, _figures(book, page), cited) for page in pages]
-    frame = site.Frame(book, printing, pages, bodies, pdf_name(book) if book.pdf else "")
+    frame = site.Frame(book, printing, pages, bodies, pdf)
     for index, page in enumerate(pages):
         _write(made, page.url, frame.page(index).encode())
         for name, data in page.figures.items():
@@ -59,18 +61,23 @@ def _site(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Pa
     for name, data in site.static_files().items():
         _write(made, name, data)
     search.index(made)
-    return pages
 
 
-def _pdf(book: Book, printing: Printing, pandoc: Pandoc, made: Path) -> list[Page]:
-    """The PDF in `made`; its pages, with what was wrong on each. They are read anew: the PDF may hide other code."""
-    pages = _resolved(book, printing, pandoc, "typst")
+def _pdf(book: Book, printing: Printing, pandoc: Pandoc, pages: list[Page], made: Path) -> str:
+    """Write the PDF into `made`; its name, or nothing where it cannot be set, which is an error of the book.
+
+    The site does not wait for it: what stops Typst is better seen on a page.
+    """
     folder, store = book.root / BUILD / printing.run / "pdf", book.root / BUILD / "typst"
-    _write(made, pdf_name(book), write_pdf(book, printing, pages, pandoc, folder, store))
-    return pages
+    try:
+        _write(made, pdf_name(book), write_pdf(book, printing, pages, pandoc, folder, store))
+    except RenderError as error:
+        pages[0].errors.append(str(error))
+        return ""
+    return pdf_name(book)
 
 
-def _resolved(book: Book, printing: Printing, pandoc: Pandoc, target: str) -> list[Page]:
+def _resolved(book: Book, printing: Printing, pandoc: Pandoc, target: str, keys: frozenset[str]) -> list[Page]:
     """The pages with floats in one form, numbers given and references turned into links of the project."""
     pages = read_pages(book, printing, pandoc, target)
     for page in pages:
@@ -78,6 +85,7 @@ def _resolved(book: Book, printing: Printing, pandoc: Pandoc, target: str) -> li
     targets = numbering.number_pages(pages)
     for page in pages:
         numbering.resolve(page, targets, lambda here, target: f"/{target.page.source}#{target.identifier}")
+        bibliography.mark_unknown(page, keys)
     return pages
 
 

@@ -40,18 +40,13 @@ class Body:
 
 
 def write_body(book: Book, page: Page, pandoc: Pandoc, figures: Mapping[str, bytes], cited: list[str]) -> Body:
-    """The body of a resolved page; `figures` are the images by URL, `cited` the works cited anywhere in the book.
-
-    A citation that is not in the bibliography is an error of the page.
-    """
+    """The body of a resolved page; `figures` are the images by URL, `cited` the works cited anywhere in the book."""
     title = {"t": "Header", "c": [1, _title_attr(page).triple(), page.title]}
     blocks = ast.rewrite([title, *page.blocks], lambda node: _html(node, figures))
     prepared = bibliography.prepare(book, blocks, cited, level=2)
     text = json.dumps(ast.document(ast.unique(prepared.blocks), prepared.meta))
     result = pandoc.run([*_ARGUMENTS, *prepared.arguments], text, prepared.files)
-    errors, warnings = bibliography.problems(result)
-    page.errors += [f"{page.source}: {message}" for message in errors]
-    page.warnings += [f"{page.source}: {message}" for message in warnings]
+    page.warnings += [f"{page.source}: {message}" for message in result.warnings]
     return _body(result.output)
 
 

@@ -71,8 +71,8 @@ def _is_there(book: Book, page: Page, name: str, target: str) -> bool:
 
 
 def identifiers(page: Page) -> set[str]:
-    """Everything on a page that a link can point at."""
-    found = ast.nodes(page.blocks, "Header", "Div", "Span", "CodeBlock", "Code", "Link", "Image", "Table", "Figure")
+    """What a link can point at in the PDF: headings, floats, equations and marked passages of a page."""
+    found = ast.nodes(page.blocks, "Header", "Div", "Span")
     return {page.attr.id} | {(node["c"][1] if node["t"] == "Header" else node["c"][0])[0] for node in found} - {""}
 
 

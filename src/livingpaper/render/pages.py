@@ -98,7 +98,10 @@ def _parse(book: Book, entry: Entry, markdown: str, printing: Printing, pandoc: 
     }
     files = [*filters, *([printing.fragments] if printing.fragments.is_file() else [])]
     arguments = ["-f", "markdown", "-t", "json", *(f"--lua-filter={path}" for path in filters)]
-    tree: dict[str, Any] = json.loads(pandoc.run(arguments, markdown, files, environment).output)
+    try:
+        tree: dict[str, Any] = json.loads(pandoc.run(arguments, markdown, files, environment).output)
+    except RenderError as error:
+        raise RenderError(f"{entry.source}: {error}") from None
     return tree
 
 

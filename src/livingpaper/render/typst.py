@@ -30,18 +30,22 @@ def write_document(book: Book, printing: Printing, pages: Sequence[Page], pandoc
     by_source = {page.source: page for page in pages}
     known = {page.source: identifiers(page) for page in pages}
     files: dict[str, bytes] = {}
+    labels: set[str] = set()
     chapters: list[Node] = []
     for page in pages:
-        writer = NodeWriter(book, page, by_source, known, files)
-        chapters += [writer.heading(), *_banners(page), *ast.rewrite(page.blocks, writer.change)]
+        writer = NodeWriter(book, page, by_source, known, files, labels)
+        chapters += [
+            raw("#pagebreak(weak: true)"),
+            writer.heading(),
+            *_banners(page),
+            *ast.rewrite(page.blocks, writer.change),
+        ]
     prepared = bibliography.prepare(book, chapters, bibliography.works(chapters), level=1)
     blocks = [*_contents(book, pages), *ast.rewrite(ast.unique(prepared.blocks), _works)]
     result = pandoc.run(
         [*_ARGUMENTS, *prepared.arguments], json.dumps(ast.document(blocks, prepared.meta)), prepared.files
     )
-    errors, warnings = bibliography.problems(result)
-    pages[0].errors += errors
-    pages[0].warnings += warnings
+    pages[0].warnings += result.warnings
     return Document(_head(book, printing) + result.output, files)
 
 

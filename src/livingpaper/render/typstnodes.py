@@ -46,12 +46,15 @@ class NodeWriter:
         pages: Mapping[str, Page],
         known: Mapping[str, set[str]],
         files: dict[str, bytes],
+        labels: set[str],
     ) -> None:
-        self._book, self._page, self._pages, self._known, self._files = book, page, pages, known, files
+        self._book, self._page, self._pages, self._known = book, page, pages, known
+        self._files, self._labels = files, labels
 
     def heading(self) -> Node:
         """The chapter's title."""
         attr = Attr(title_label(self._page), [], {"number": self._page.number} if self._page.number else {})
+        self._labels.add(attr.id)
         return self._header(
             {"t": "Header", "c": [1, attr.triple(), ast.rewrite(self._page.title, self.change)]}, attr.id
         )
@@ -61,7 +64,7 @@ class NodeWriter:
         kind = node["t"]
         if kind == "Header":
             identifier = node["c"][1][0]
-            return self._header(node, label(self._page, identifier) if identifier else "")
+            return self._header(node, self._own(identifier))
         if kind in ("Link", "Image"):
             return self._link(node) if kind == "Link" else self._image(node)
         if kind == "Span":
@@ -70,6 +73,8 @@ class NodeWriter:
             return formula(node)
         if kind == "CodeBlock":
             return self._code(node)
+        if kind == "Table":
+            return {"t": "Table", "c": [Attr().triple(), *node["c"][1:]]}
         if kind in ("RawBlock", "RawInline"):
             return self._foreign(node)
         if kind == "Div":
@@ -79,6 +84,18 @@ class NodeWriter:
             return self._callout(found) if found else self._relabelled(node)
         return None
 
+    def _own(self, identifier: str) -> str:
+        """The label of an identifier of this page; none for one that has been given already, which Typst refuses."""
+        name = label(self._page, identifier) if identifier else ""
+        if name in self._labels:
+            return ""
+        self._labels.add(name)
+        return name
+
+    def _label(self, identifier: str) -> str:
+        name = self._own(identifier)
+        return f" #label({string(name)})" if name else ""
+
     def _header(self, node: Node, identifier: str) -> Node:
         level, triple, content = node["c"]
         number = Attr.of(triple).pairs.get("number", "")
@@ -87,7 +104,7 @@ class NodeWriter:
 
     def _relabelled(self, node: Node) -> Node:
         attr = Attr.of(node["c"][0])
-        attr.id = label(self._page, attr.id) if attr.id and attr.id != "refs" else attr.id
+        attr.id = attr.id if attr.id == "refs" else self._own(attr.id)
         return {"t": node["t"], "c": [attr.triple(), node["c"][1]]}
 
     def _link(self, node: Node) -> Node | list[Node]:
@@ -124,7 +141,7 @@ class NodeWriter:
     def _equation(self, node: Node) -> Node:
         attr = Attr.of(node["c"][0])
         opening = f"#numbered-equation({string(attr.pairs['number'])})["
-        closing = f" #label({string(label(self._page, attr.id))})]"
+        closing = f"{self._label(attr.id)}]"
         return ast.span([ast.raw_inline("typst", opening), *node["c"][1], ast.raw_inline("typst", closing)])
 
     def _code(self, node: Node) -> Node | list[Node]:
@@ -152,7 +169,7 @@ class NodeWriter:
         mark = [{"t": "Strong", "c": [ast.string(f"{WORDS[kind]}{ast.NO_BREAK_SPACE}{number}.")]}, ast.SPACE]
         words = [*([ast.plain(mark)] if number else []), *caption]
         captioned = [raw(", caption: ["), *_run_in(words), raw("]")] if words else []
-        closing = f"]) #label({string(label(self._page, attr.id))})" if attr.id else "])"
+        closing = f"]){self._label(attr.id)}"
         rows = sum(len(part[3]) for table in ast.nodes(body, "Table") for part in table["c"][4])
         whole = "false" if rows > _LONG else "true"
         opening = f'#keep({whole})[#figure(kind: "{kind}", supplement: none, numbering: none'
@@ -160,8 +177,7 @@ class NodeWriter:
 
     def _callout(self, found: Callout) -> list[Node]:
         tone, sign = next(((t, s) for name, t, s in _CLAIMS if name in found.attr.classes), _TONES[found.kind])
-        name = found.attr.id
-        closing = f"] #label({string(label(self._page, name))})" if name else "]"
+        closing = f"]{self._label(found.attr.id)}"
         whole = "true" if len(ast.text(found.body)) < _CHARACTERS else "false"
         return [
             raw(f'#callout("{tone}", "{sign}", whole: {whole}, ['),
