@@ -26,7 +26,7 @@ def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refu
     with build_lock(plan.project.build) as lock:
         built = build(plan, jobs, lock, unknown=Unknown(unknown))
         prepared = prepare(built)
-        rendered = PagePrinter(built, prepared, renderer).render() if renderer else []
+        rendered = PagePrinter(built, prepared, renderer).render() if renderer else None
     _tell(built, prepared, rendered, time.monotonic() - began)
     return FAILED if built.failures or prepared.errors else 0
 
@@ -91,12 +91,13 @@ def _as_it_is(plan: Plan) -> Built:
     return Built(plan, authority, results)
 
 
-def _tell(built: Built, prepared: Prepared, rendered: list[str], seconds: float) -> None:
+def _tell(built: Built, prepared: Prepared, rendered: list[str] | None, seconds: float) -> None:
     """The last lines of a build."""
     for message in [*built.failures, *prepared.errors]:
         print(f"livingpaper: {message}", file=sys.stderr)
     counts = _counts(built.results)
     printed = f"printed {', '.join(rendered)}" if rendered else "no page had to be printed"
+    printed = "pages left as they are" if rendered is None else printed
     print(f"{counts}; {printed}; main run {prepared.main}; {seconds:.1f} s", file=sys.stderr)
 
 

@@ -7,6 +7,7 @@ to, and on the renderer's own code and packages. Nothing is executed here.
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
@@ -46,6 +47,7 @@ class PagePrinter:
             reason = self.why(printing)
             if reason is not None:
                 rendered.append(printing.run)
+                print(f"{printing.run}: printing into {printing.output} ({reason})", file=sys.stderr, flush=True)
                 self._render(printing, reason)
         self._sweep()
         self._memo.save()
