@@ -179,8 +179,11 @@ def birth_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def window_rows(study: Study) -> list[dict[str, Any]]:
-    """One row for each formation window, with what rose in it."""
-    return [{**window, "rose": _shortened(window["series"])} for window in study.this.analysis["windows"]]
+    """One row for each formation window, numbered as in the figure, with what rose in it."""
+    return [
+        {**window, "name": f"{number} · {window['name']}", "rose": _shortened(window["series"])}
+        for number, window in enumerate(study.this.analysis["windows"], 1)
+    ]
 
 
 def seed_rows(study: Study) -> list[dict[str, Any]]:
@@ -219,12 +222,16 @@ def _mark(birth: dict[str, Any], label: str, colour: str) -> list[Mark]:
 
 
 def _spans(record: RunRecord) -> list[Span]:
-    return [Span(window["first_step"], window["last_step"], window["name"]) for window in record.analysis["windows"]]
+    """The run's windows by number; the table of windows says what each is called."""
+    windows = record.analysis["windows"]
+    return [Span(one["first_step"], one["last_step"], str(number)) for number, one in enumerate(windows, 1)]
 
 
 def _interval(birth: dict[str, Any]) -> str | None:
     if birth["step"] is None:
         return None
+    if birth["low"] == birth["high"]:
+        return str(birth["low"])
     return f"{birth['low']}–{'?' if birth['high'] is None else birth['high']}"
 
 
@@ -232,12 +239,15 @@ def _date(entry: dict[str, Any]) -> str:
     """A birth in a table: step with interval, or why there is none."""
     if entry["value"] is None:
         return str(entry["reason"]).split(":")[0]
+    if entry["low"] == entry["value"] == entry["high"]:
+        return str(entry["value"])
     return f"{entry['value']} [{_interval({'step': entry['value'], **entry})}]"
 
 
 def _shortened(series: Sequence[str], most: int = 4) -> str:
     """The first few `split/metric` names in words."""
-    words = [
-        f"{split.replace('_', ' ')} {metric.replace('_', ' ')}" for split, metric in (s.split("/") for s in series)
-    ]
+    words = []
+    for name in series:
+        split, metric = name.split("/")
+        words.append(f"{style.SPLIT_LABELS[split]} {metric.replace('_', ' ')}")
     return "; ".join(words[:most]) + (f"; {len(words) - most} more" if len(words) > most else "")

@@ -32,7 +32,9 @@ def draw(plot: Plot) -> Figure:
 def _heat(axes: Axes, heat: Heat) -> None:
     values = np.asarray([[np.nan if value is None else value for value in row] for row in heat.values], float)
     edges = _edges(np.asarray(heat.columns, float))
-    axes.pcolormesh(edges, np.arange(len(heat.rows) + 1), values, vmin=heat.low, vmax=heat.high, rasterized=False)
+    # edges in the cells' own colour: without them a page shows hairlines between the cells
+    rows = np.arange(len(heat.rows) + 1)
+    axes.pcolormesh(edges, rows, values, vmin=heat.low, vmax=heat.high, edgecolors="face", linewidth=0.4)
     axes.set_yticks(np.arange(len(heat.rows)) + 0.5, heat.rows)
     axes.set_title(heat.title)
     axes.set_xlabel(heat.x.text())
