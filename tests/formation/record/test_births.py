@@ -31,7 +31,7 @@ def test_first_run_is_its_definition(above: list[bool], consecutive: int) -> Non
     assert first_run(np.array(above), consecutive) == slow_first_run(above, consecutive)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)  # statistical: the same draws every time
 @given(at=st.integers(4, 35), low=st.floats(0.02, 0.3), rise=st.floats(0.25, 0.69), seed=st.integers(0, 10_000))
 def test_a_planted_step_is_born_within_one_checkpoint(at: int, low: float, rise: float, seed: int) -> None:
     rate = np.where(np.arange(CHECKPOINTS) < at, low, low + rise)
@@ -42,7 +42,7 @@ def test_a_planted_step_is_born_within_one_checkpoint(at: int, low: float, rise:
     assert abs(found.rise.low - at * EVERY) <= 2 * EVERY
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, derandomize=True)
 @given(at=st.integers(14, 30), seed=st.integers(0, 10_000))
 def test_a_plateau_before_the_rise_does_not_date_it(at: int, seed: int) -> None:
     """A shortcut's plateau at .25 from the fourth checkpoint on, then retrieval at `at`."""
