@@ -1,0 +1,39 @@
+"""Tables: numbers flush right, gaps shown, cells never break the table."""
+
+import re
+
+import pypandoc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formation.figures.tables import table
+
+
+def lines(shown: object) -> list[str]:
+    return repr(shown).strip().splitlines()
+
+
+def test_numbers_are_formatted_and_flush_right() -> None:
+    rows = [{"a": "x", "b": 0.12345}, {"a": "y", "b": None}]
+    head, rule, first, second = lines(table(rows, {"name": "a", "score": "b|.2f"}))
+    assert head == "| name | score |"
+    assert re.fullmatch(r"\| :-+ \| -+: \|", rule)
+    assert first == "| x | 0.12 |"
+    assert second == "| y | — |"
+
+
+def test_no_rows_is_a_table_without_rows() -> None:
+    assert len(lines(table([], {"name": "a"}))) == 2
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=12), min_size=1, max_size=4)
+)
+@pytest.mark.slow
+def test_whatever_a_cell_holds_the_table_keeps_its_shape(cells: list[str]) -> None:
+    shown = repr(table([{"a": cell, "b": 1} for cell in cells], {"name": "a", "n": "b"}))
+    html = pypandoc.convert_text(shown, "html", format="markdown-raw_html-tex_math_dollars")
+    assert html.count("<tr") == len(cells) + 1
+    assert html.count("<td") == 2 * len(cells)
