@@ -16,6 +16,7 @@ from livingpaper.pointers import follow, parse_pointer, read_artifact
 from livingpaper.printing import Printing
 from livingpaper.project import MARKER, Project
 from livingpaper.render import record
+from livingpaper.tasks import Task
 from livingpaper.values import inlines
 
 
@@ -39,7 +40,12 @@ def check(project: Project) -> None:
 def prepare(built: Built) -> Prepared:
     """Judge the claims and write everything the pages need, for every run of the study; the main run comes first."""
     plan, project = built.plan, built.plan.project
-    judgements = judge_claims(project, plan.study, lambda claim, run, path: trouble(built, claim, run, path))
+    judgements = judge_claims(
+        project,
+        plan.study,
+        trouble=lambda claim, run, path: trouble(built, claim, run, path),
+        written=lambda path: bool(_writers(built, path)),
+    )
     seals = load_seals(project.root)
     write_claims(project, plan.study, judgements, seals)
     out = Prepared(main=main_run(built), judgements=judgements)
@@ -76,10 +82,14 @@ def main_run(built: Built) -> str:
 
 def trouble(built: Built, claim: Claim, run: str, path: str) -> str | None:
     """Why a run's evidence may not be used today: its chapter failed, or the stage that writes it did."""
-    below = path.removeprefix("artifacts/")
-    writers = (task for task in built.plan.tasks.values() if any(patterns.matches(glob, below) for glob in task.writes))
-    failed = (built.trouble(task.scope, task.name) for task in writers)
+    failed = (built.trouble(task.scope, task.name) for task in _writers(built, path))
     return built.trouble(run, claim.chapter) or next((reason for reason in failed if reason), None)
+
+
+def _writers(built: Built, path: str) -> list[Task]:
+    """The tasks that write an artifact."""
+    below = path.removeprefix("artifacts/")
+    return [task for task in built.plan.tasks.values() if any(patterns.matches(glob, below) for glob in task.writes)]
 
 
 def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str]) -> Printing:

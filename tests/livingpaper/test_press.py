@@ -121,6 +121,16 @@ def test_evidence_of_a_failed_stage_is_not_used(whole: Paper) -> None:
     assert all(str(one.runs[0].status) == "Unsupported" for one in prepared.judgements)
 
 
+def test_evidence_that_no_stage_writes_is_told_apart_from_evidence_not_yet_made(whole: Paper) -> None:
+    whole.edit("paper/claims.yml", "evidence.json#/share_of_sixes", "eyes.json#/share_of_sixes")
+    for path in whole.root.rglob("evidence.json"):
+        path.unlink()
+    judgements = {one.claim.id: one for one in prepare(as_built(whole)).judgements}
+    assert judgements["die-is-fair"].runs[0].reason == "not run yet"
+    assert judgements["sixes-are-rare"].runs[0].reason == "no stage writes this artifact yet"
+    assert {str(one.status) for one in judgements.values()} == {"Next test"}
+
+
 def test_the_ledger_leads_to_each_runs_chapter(whole: Paper) -> None:
     prepared = prepare(as_built(whole))
     other = next(one.run for one in prepared.printings if not one.main)

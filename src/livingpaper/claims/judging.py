@@ -63,13 +63,16 @@ class Judgement:
         return next((judgement for judgement in self.runs if judgement.run == run), None)
 
 
-def judge_run(claim: Claim, found: Found, trouble: str | None = None) -> RunJudgement:
-    """What one run says; with `trouble` (its stage or chapter failed) its evidence may not be used."""
+def judge_run(claim: Claim, found: Found, trouble: str | None = None, waiting: str = "not run yet") -> RunJudgement:
+    """What one run says; with `trouble` (its stage or chapter failed) its evidence may not be used.
+
+    `waiting` says why there is no evidence where there is none yet.
+    """
     if trouble:
         return RunJudgement(found.run, Status.UNSUPPORTED, None, found.path, reason=trouble)
     evidence = found.evidence
     if evidence is None:
-        return RunJudgement(found.run, Status.NEXT_TEST, None, found.path, reason="not run yet")
+        return RunJudgement(found.run, Status.NEXT_TEST, None, found.path, reason=waiting)
     supports, refutes = _holds(claim.supported, evidence), _holds(claim.refuted, evidence)
     return RunJudgement(
         run=found.run,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from livingpaper.claims.evidence import find_evidence
+from livingpaper.claims.evidence import Found, find_evidence
 from livingpaper.claims.judging import Judgement, RunJudgement, judge, judge_run
 from livingpaper.claims.model import Claim, load_claims
 from livingpaper.claims.seals import Sealing, seal_state
@@ -15,14 +15,25 @@ from livingpaper.project import Project
 Trouble = Callable[[Claim, str, str], str | None]  # claim, run, evidence's path → why its evidence may not be used
 
 
-def judge_claims(project: Project, study: Study, trouble: Trouble = lambda claim, run, path: None) -> list[Judgement]:
-    """The judgement of every claim over the runs of a study."""
+def judge_claims(
+    project: Project,
+    study: Study,
+    trouble: Trouble = lambda claim, run, path: None,
+    written: Callable[[str], bool] = lambda path: True,
+) -> list[Judgement]:
+    """The judgement of every claim over the runs of a study; `written` says whether any stage writes an artifact."""
     claims, document = load_claims(project.root, list(project.chapters))
     out = []
     for number, claim in enumerate(claims):
         found = [find_evidence(project, claim, run, document, number) for run in study.runs]
-        out.append(judge(claim, [judge_run(claim, one, trouble(claim, one.run, one.path)) for one in found]))
+        runs = [_judged(claim, one, trouble, written) for one in found]
+        out.append(judge(claim, runs))
     return out
+
+
+def _judged(claim: Claim, found: Found, trouble: Trouble, written: Callable[[str], bool]) -> RunJudgement:
+    waiting = "not run yet" if written(found.path) else "no stage writes this artifact yet"
+    return judge_run(claim, found, trouble(claim, found.run, found.path), waiting)
 
 
 def evidence_exists(project: Project, claims: Sequence[Claim]) -> dict[str, bool]:
