@@ -10,6 +10,7 @@ from livingpaper.book import Book
 from livingpaper.render import ast, bibliography, images
 from livingpaper.render.ast import Attr, Node
 from livingpaper.render.callouts import Callout, callout
+from livingpaper.render.markup import unbalanced
 from livingpaper.render.pages import Page
 from livingpaper.render.pandoc import Pandoc
 from livingpaper.render.structure import EQUATION, is_float, parts
@@ -47,6 +48,8 @@ def write_body(book: Book, page: Page, pandoc: Pandoc, figures: Mapping[str, byt
     text = json.dumps(ast.document(ast.unique(prepared.blocks), prepared.meta))
     result = pandoc.run([*_ARGUMENTS, *prepared.arguments], text, prepared.files)
     page.warnings += [f"{page.source}: {message}" for message in result.warnings]
+    if tag := unbalanced(result.output):
+        page.errors.append(f"{page.source}: raw HTML is not balanced at {tag}; close what it opens, and nothing else")
     return _body(result.output)
 
 

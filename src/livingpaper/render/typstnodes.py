@@ -133,6 +133,8 @@ class NodeWriter:
         if not found.file.endswith((".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp")):
             self._page.warnings.append(f"{self._page.source}: image {target[:80]!r} cannot be printed in the PDF")
             return ast.span([{"t": "Emph", "c": [ast.string(f"[{alt or target}]")]}])
+        if not alt:
+            self._page.warnings.append(f"{self._page.source}: image {target[:80]!r} has no description; add fig-alt")
         data = self._page.figures.get(f"/{found.file}")
         self._files[found.file] = (self._book.root / found.file).read_bytes() if data is None else data
         width = _width(attr.pairs.get("width", ""))
