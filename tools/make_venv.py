@@ -59,6 +59,7 @@ def install(python):
         total = sum(1 for line in file if "==" in line and not line.startswith("#"))
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "-r", LOCK]
     began = time.time()
+    show(f"installing {total} packages, a minute or two\n")
     seen = []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     for line in process.stdout:
