@@ -94,6 +94,14 @@ def test_falls_are_losses_and_never_births() -> None:
     assert [loss.step for loss in rise_and_fall.losses] == [28 * EVERY]
 
 
+def test_a_loss_soon_after_a_late_birth_is_seen() -> None:
+    """Over the whole series the later checkpoints are higher than the earlier ones: no fall, were it dated on that."""
+    x = np.arange(CHECKPOINTS)
+    found = birth(plant(np.random.default_rng(2), np.where(x < 28, 0.05, np.where(x < 34, 0.95, 0.5))))
+    assert found.step == 28 * EVERY
+    assert [loss.step for loss in found.losses] == [34 * EVERY]
+
+
 def test_a_kept_behaviour_has_no_more_losses_than_the_gate_allows() -> None:
     rng = np.random.default_rng(3)
     rate = np.where(np.arange(CHECKPOINTS) < 10, 0.1, 0.9)
@@ -157,6 +165,28 @@ def test_intervals_hold_the_date_that_endless_data_would_give() -> None:
         rise = birth(plant(rng, rate)).rise
         covered += rise.low <= target <= (rise.high or np.inf)
     assert covered >= 51
+
+
+def test_every_draw_is_dated_by_the_whole_rule() -> None:
+    """The dates of the draws against the rule in plain Python, one draw at a time."""
+    series = plant(np.random.default_rng(11), np.interp(np.arange(CHECKPOINTS), [8, 30], [0.2, 0.4]), streams=24)
+    weights = resamples(24, 40, seed=2)
+    found = find_rise(series, weights, RULE, seed=3)
+    values, draws = series.values(), series.draws(weights)
+    change = found.gate.change
+    excess = np.sort(draws - np.median(draws[:, :change], axis=1, keepdims=True), axis=0)
+    low = excess[int(0.025 * 39)]
+    slack = values - found.gate.baseline - low
+    for draw, date in zip(draws, found.draws, strict=True):
+        change = max(range(3, 38), key=lambda k: (k * (40 - k)) ** 0.5 * (draw[k:].mean() - draw[:k].mean()))
+        baseline = float(np.median(draw[:change]))
+        peak = max(float(np.median(draw[i : i + 3])) for i in range(38))
+        level = baseline + RULE.birth_fraction * (peak - baseline)
+        above = [x > level and x - baseline > s for x, s in zip(draw.tolist(), slack.tolist(), strict=True)]
+        index = slow_first_run(above, RULE.consecutive)
+        assert date == (series.steps[index] if index < CHECKPOINTS else np.inf)
+    assert len(set(found.draws.tolist())) > 3
+    assert found.undated_share == np.isinf(found.draws).mean()
 
 
 def test_the_same_seed_gives_the_same_birth() -> None:
