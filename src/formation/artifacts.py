@@ -285,7 +285,8 @@ def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = (
                 "seed": run.seed,
                 "digest": run.params.identity(run.seed),
                 "overrides": list(overrides),
-                "params": run.params.model_dump(mode="json"),
+                # only what never changes in a run's life; how it is measured may
+                "params": {name: run.params.section(name) for name in parameters.IDENTITY},
             },
         )
     return run

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from livingpaper import patterns
-from livingpaper.claims.callout import quorum, sentence
+from livingpaper.claims.callout import badge, quorum, sentence
 from livingpaper.claims.judging import Judgement, RunJudgement
 from livingpaper.claims.seals import Sealing, seal_state
 from livingpaper.markdown import code, escape, link, table
@@ -35,7 +35,7 @@ def claims_ledger(
         claim = judgement.claim
         cells = {one.run: _cell(one, project.chapters[claim.chapter], run, places, at) for one in judgement.runs}
         name = link(escape(claim.id), project.chapters[claim.chapter])
-        rows.append([name, f"**{judgement.status}**", quorum(judgement), *(cells.get(one, "") for one in runs)])
+        rows.append([name, badge(judgement.status), quorum(judgement), *(cells.get(one, "") for one in runs)])
     listed = "\n".join(
         f"{code(judgement.claim.id)}\n:   {sentence(judgement.claim, judgement.of(run))} "
         f"({seal_state(judgement.claim, seals)})\n"
@@ -49,7 +49,7 @@ def claims_ledger(
 def claims_summary(project: Project, judgements: Sequence[Judgement], run: str) -> str:
     """Every claim in one line: its status, quorum, and what it says with the numbers of `run`."""
     rows = [
-        [f"**{one.status}**", quorum(one), link(sentence(one.claim, one.of(run)), project.chapters[one.claim.chapter])]
+        [badge(one.status), quorum(one), link(sentence(one.claim, one.of(run)), project.chapters[one.claim.chapter])]
         for one in judgements
     ]
     if not rows:

@@ -42,6 +42,11 @@ def callout(judgement: Judgement, run: str, chapter: str, params: str, seals: Ma
     return "\n\n".join(part for part in parts if part)
 
 
+def badge(status: Status) -> str:
+    """A status with its own colour and sign, for tables."""
+    return f"[{status}]{{.claim-status .claim-{_TYPES[status][1]}}}"
+
+
 def quorum(judgement: Judgement) -> str:
     """How many runs decide: `3/3 runs`, with what is missing."""
     if not judgement.judged:

@@ -82,7 +82,7 @@ def seal_sentence(claim: Claim, seals: Mapping[str, Sealing]) -> str:
     """The seal of a claim in one sentence, for its callout."""
     state, sealing = seal_state(claim, seals), seals.get(claim.id)
     if sealing is None:
-        return f"Rule not sealed yet ({_COMMAND})."
+        return f"Rule not sealed yet (`{_COMMAND}`)."
     day = sealing.seal.sealed
     if state is SealState.BROKEN:
         return f"**This rule is not the one that was sealed on {day}.**"
