@@ -26,7 +26,7 @@ def draw(plot: Plot) -> Figure:
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
-    axes.set_title(panel.title)
+    axes.set_title(panel.title, pad=11 if panel.spans else None)  # the spans' labels stand in between
     for span in panel.spans:
         axes.axvspan(span.low, span.high, color=style.YELLOW, alpha=0.25, lw=0)
         axes.annotate(
