@@ -110,6 +110,14 @@ def test_two_births_name_the_plateau(found: Analysis) -> None:
     assert two.value_flip.step == SHORTCUT_AT * EVERY
 
 
+def test_the_same_streams_are_drawn_together_and_others_apart(found: Analysis) -> None:
+    weights = found.weights
+    iid, twins = weights[SplitName.TEST_IID], weights[SplitName.COUNTERFACTUAL]
+    np.testing.assert_array_equal(iid, twins)
+    for other in (SplitName.VALIDATION_IID, SplitName.HELDOUT_PAIRS, SplitName.STRUCTURAL_OOD):
+        assert abs(np.corrcoef(iid.ravel(), weights[other].ravel())[0, 1]) < 0.05
+
+
 def test_windows_stand_where_something_formed(found: Analysis) -> None:
     assert [(window.name, window.first // EVERY, window.last // EVERY) for window in found.windows] == [
         ("early birth", SHORTCUT_AT - 1, SHORTCUT_AT),
