@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from formation.benchmark.streams import SplitName
+from formation.benchmark.streams import SplitName, TwinKind
 from formation.errors import MeasureError
 from formation.model import Transformer
 from formation.params import Params
@@ -108,6 +108,18 @@ def test_two_births_name_the_plateau(found: Analysis) -> None:
     assert two.accuracy.step == SHORTCUT_AT * EVERY
     assert two.value_flip is not None
     assert two.value_flip.step == SHORTCUT_AT * EVERY
+
+
+def test_flips_are_counted_under_their_streams_number_in_the_split(bench: Bench, found: Analysis) -> None:
+    for (split, metric), series in found.table.items():
+        if metric is Metric.KEY_FLIP:
+            base = SplitName.TEST_IID if split is SplitName.COUNTERFACTUAL else split
+            twin = bench.dataset.twins[base, TwinKind.KEY]
+            counts = np.bincount(bench.dataset.splits[base].reads.stream[twin.affected], minlength=96)
+            probed = np.arange(96) if split is SplitName.COUNTERFACTUAL else bench.probe.splits[split].streams
+            expected = np.zeros(96)
+            expected[probed] = counts[probed]
+            np.testing.assert_array_equal(series.denominators, expected)
 
 
 def test_the_same_streams_are_drawn_together_and_others_apart(found: Analysis) -> None:
