@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from formation import artifacts
+from formation import artifacts, cli
 from formation.artifacts import Run, open_run
 from formation.errors import ArtifactError, ParamsError
 from formation.record.compare import EVENTS, compare_births, order_agreement
@@ -112,6 +112,35 @@ def test_evidence_of_other_parameters_is_not_compared(fresh: Run) -> None:
         compare_births("smoke", fresh.root)
     with pytest.raises(ParamsError, match="no such preset"):
         compare_births("smoky", fresh.root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["compare-births", "--preset", "smoke"], "claims_evidence.json: not found; run: formation birth-window"),
+        (["compare-births", "--preset", "nosuch"], "params 'nosuch': no such preset in params/; there are: "),
+        (["birth-window-analyze", "--run", "smoke-s1"], "probe_set.json: not found; run: formation generate-probe-set"),
+        (["checkpoint-sweep", "--run", "smoke-s1"], "probe_set.json: not found; run: formation generate-probe-set"),
+        (["generate-probe-set", "--run", "smoke-s2"], "benchmark.json: not found; run: formation generate-benchmark"),
+        (["checkpoint-sweep", "--run", "../smoke-s1"], "expected <preset>-s<seed>"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    fresh: Run,
+    arguments: list[str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LIVINGPAPER_PROJECT", str(fresh.root))
+    monkeypatch.setattr("sys.argv", ["formation", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.startswith("formation: ")
+    assert named in said
+    assert said.count("\n") == 1
 
 
 def test_order_agreement_counts_and_correlates() -> None:
