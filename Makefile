@@ -7,7 +7,7 @@ PORT ?= 8080
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help paper serve test check bench lock clean .venv
+.PHONY: help paper serve test check lock clean .venv
 
 help: ## show this list
 	@echo "make paper   PARAMS=$(PARAMS)   train, measure, execute, judge and print the paper into _site/"
@@ -33,10 +33,10 @@ test: .venv
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: .venv
-	@$(BIN)/ruff check src tests tools benchmarks
-	@$(BIN)/ruff format --check src tests tools benchmarks
+	@$(BIN)/ruff check src tests tools
+	@$(BIN)/ruff format --check src tests tools
 	@$(BIN)/mypy
-	@$(BIN)/nbstripout --verify chapters/*.ipynb
+	@$(BIN)/nbstripout --verify --keep-id chapters/*.ipynb
 	@$(BIN)/python tools/check_sizes.py
 	@$(MAKE) --no-print-directory test
 
