@@ -1,7 +1,5 @@
 """Heat maps over training: plot data drawn in the house style."""
 
-from itertools import zip_longest
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -9,23 +7,20 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from formation.figures import style
+from formation.figures.grid import grid
 from formation.figures.plotdata import Heat, Plot
 
 
 def draw(plot: Plot) -> Figure:
     """A matplotlib figure of the plot's heat maps, with one colour bar for all: they share a range of values."""
-    rows = -(-len(plot.panels) // plot.columns)
     with style.house_style():
-        figure = style.new_figure(height=plot.panel_height * rows)
-        axes = figure.subplots(rows, plot.columns, squeeze=False)
-        for axis, heat in zip_longest(axes.flat, plot.panels):
-            if isinstance(heat, Heat):
-                _heat(axis, heat)
-                shown = heat
-            else:
-                axis.set_axis_off()
+        figure, places = grid(plot)
+        for axes, heat in places:
+            _heat(axes, heat)
+        shown = places[0][1]
         scale = ScalarMappable(Normalize(shown.low, shown.high))
-        figure.colorbar(scale, ax=axes, label=shown.value_label, fraction=0.03, pad=0.02)
+        every = [axes for axes, _ in places]
+        figure.colorbar(scale, ax=every, label=shown.value_label, fraction=0.03, pad=0.02)
     return figure
 
 

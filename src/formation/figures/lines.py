@@ -1,27 +1,21 @@
 """Line figures: plot data drawn in the house style."""
 
-from itertools import zip_longest
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from formation.figures import style
+from formation.figures.grid import grid
 from formation.figures.plotdata import Axis, Panel, Plot, Series
 
 
 def draw(plot: Plot) -> Figure:
     """A matplotlib figure of the plot's panels, one shared legend per panel, limits and units from the data."""
-    rows = -(-len(plot.panels) // plot.columns)
     with style.house_style():
-        figure = style.new_figure(height=plot.panel_height * rows)
-        axes = figure.subplots(rows, plot.columns, squeeze=False)
-        for axis, panel in zip_longest(axes.flat, plot.panels):
-            if isinstance(panel, Panel):
-                _panel(axis, panel)
-            else:
-                axis.set_axis_off()
+        figure, places = grid(plot)
+        for axes, panel in places:
+            _panel(axes, panel)
     return figure
 
 
