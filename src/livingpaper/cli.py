@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from livingpaper.errors import PressError
+from livingpaper.printing import Renderer
 
 app = typer.Typer(
     name="livingpaper",
@@ -21,14 +22,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 something failed on the way (the rest was made), 2 bad input.",
 )
-
-
-class Renderer(StrEnum):
-    """What turns pages into a site."""
-
-    AUTO = "auto"
-    QUARTO = "quarto"
-    EMBEDDED = "embedded"
 
 
 class Unknown(StrEnum):

@@ -1,12 +1,21 @@
 """What the renderer is handed: one printing of the book, for one run.
 
 The press executes chapters and judges claims; the renderer (`livingpaper.render`) turns a `Printing` into pages. Only
-this data structure passes between them.
+what stands here passes between them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+
+
+class Renderer(StrEnum):
+    """Who prints the book."""
+
+    AUTO = "auto"  # Quarto where it is on PATH, else embedded
+    QUARTO = "quarto"
+    EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)

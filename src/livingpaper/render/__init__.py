@@ -2,22 +2,13 @@
 
 import errno
 import shutil
-from enum import StrEnum
 from pathlib import Path
 
-from livingpaper.printing import Printing
+from livingpaper.printing import Printing, Renderer
 from livingpaper.render.errors import RenderError
 from livingpaper.render.handover import record
 
 __all__ = ["RenderError", "Renderer", "record", "render"]
-
-
-class Renderer(StrEnum):
-    """Who prints the book."""
-
-    AUTO = "auto"  # Quarto where it is on PATH, else embedded
-    QUARTO = "quarto"
-    EMBEDDED = "embedded"
 
 
 def render(root: Path, printing: Printing, renderer: str = Renderer.AUTO) -> None:
