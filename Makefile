@@ -7,12 +7,13 @@ PORT ?= 8080
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help paper serve test check lock clean .venv
+.PHONY: help paper serve test trials check lock clean .venv
 
 help: ## show this list
 	@echo "make paper   PARAMS=$(PARAMS)   train, measure, execute, judge and print the paper into _site/"
 	@echo "make serve   PORT=$(PORT)      show the printed paper at http://127.0.0.1:$(PORT)/"
 	@echo "make test                  run the tests"
+	@echo "make trials                every attack in full (long); writes docs/trials.md"
 	@echo "make check                 lint, types, clean notebooks, file sizes, tests"
 	@echo "make lock                  pin the newest versions that fit pyproject.toml into requirements.lock"
 	@echo "make clean                 delete what can be made again (artifacts/ build/ _site/)"
@@ -31,6 +32,11 @@ serve: .venv
 
 test: .venv
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+trials: .venv ## every mutation, kill and attack in full
+	@rm -rf build/trials
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/trials --trials
+	@$(BIN)/python tools/trials_table.py
 
 check: .venv
 	@$(BIN)/ruff check src tests tools
