@@ -229,6 +229,11 @@ class Run:
     root: Path
 
     @property
+    def home(self) -> Path:
+        """Folder in which the run's folder and the datasets lie: `artifacts/`, or that of its publication."""
+        return self.folder.parent.parent
+
+    @property
     def analysis(self) -> Path:
         """Folder of everything measured on the run."""
         return self.folder / "analysis"

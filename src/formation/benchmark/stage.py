@@ -70,7 +70,7 @@ def folder_of_run(run: Run) -> Path:
     digest = str(pointer["digest"])
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise ArtifactError(f"{run.path(POINTER)}: digest {digest!r} is not one of a dataset; run: {_remedy(run)}")
-    return artifacts.artifacts_folder(run.root) / "benchmarks" / digest
+    return run.home / "benchmarks" / digest
 
 
 def _remedy(run: Run) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from formation import artifacts
-from formation.artifacts import Run, open_run
+from formation.artifacts import Run
 from formation.errors import ArtifactError
+from formation.published import evidence_run
 from formation.record.curves import CURVES
 from formation.record.curves import SCHEMA as CURVES_SCHEMA
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
@@ -92,9 +93,9 @@ class Study:
 
 def open_study(name: str, root: Path | None = None) -> Study:
     """The study of run `name`: all seeds of its preset, and the run itself if its seed is not among them."""
-    this = open_run(name, root)
+    this = evidence_run(name, root)
     names = [f"{this.preset}-s{seed}" for seed in sorted({*this.params.seeds, this.seed})]
-    records = [RunRecord(this if other == name else open_run(other, this.root)) for other in names]
+    records = [RunRecord(this if other == name else evidence_run(other, this.root)) for other in names]
     for record in records:
         artifacts.record_read(record.run.path(ANALYSIS))
     measured = [record for record in records if record.run.path(ANALYSIS).is_file() or record.name == name]
