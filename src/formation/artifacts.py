@@ -5,15 +5,14 @@ A run's folder is `artifacts/runs/<run>/`. Writes are atomic (temporary file, fs
 knows what a result depended on. JSON artifacts carry a `schema` name and no non-finite numbers.
 """
 
-import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,6 +21,7 @@ from safetensors.numpy import save as save_tensors
 from formation import params as parameters
 from formation.errors import ArtifactError, FormationError
 from formation.params import Params
+from formation.room import no_room, told
 
 PARAMS_FILE = "params.json"
 PARAMS_SCHEMA = "params/1"
@@ -37,31 +37,27 @@ def artifacts_folder(root: Path) -> Path:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, fsync it and rename it there; on failure the old file stands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically (temporary file beside it, fsync, rename); on failure the old file stands."""
+    scratch = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(descriptor, "wb") as file:
-            write(file)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(scratch, 0o644)
         os.replace(scratch, path)
         _fsync_folder(path.parent)
-    except OSError as error:
-        Path(scratch).unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise FormationError(f"{path}: the disk is full; the old file stands; free space and run again") from None
-        raise
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically."""
-    write_atomically(path, lambda file: file.write(data))
+    except BaseException as error:
+        if scratch is not None:
+            Path(scratch).unlink(missing_ok=True)
+        reason = no_room(error, path, len(data)) if isinstance(error, OSError) else None
+        if reason is None:
+            raise
+        kept = "the old file stands" if path.is_file() else "nothing was written"
+        raise FormationError(f"{reason}; {kept}; make room and run again") from None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -127,11 +123,12 @@ def record_read(path: Path) -> None:
     log = os.environ.get("LIVINGPAPER_READS")
     if log:
         line = json.dumps({"path": str(path.resolve()), "found": path.is_file()}) + "\n"
-        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+            with open(log, "ab") as file:  # in one write: processes side by side append to it
+                file.write(line.encode())
+        except OSError as error:
+            reason = no_room(error, Path(log), len(line.encode())) or f"{log}: {told(error)}"
+            raise FormationError(f"{reason}; make room and run again") from None
 
 
 def read_bytes(path: Path, remedy: str = "") -> bytes:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from formation.errors import FormationError
+from formation.room import told
 
 app = typer.Typer(
     name="formation",
@@ -145,6 +146,9 @@ def main() -> None:
         app()
     except FormationError as error:
         print(f"formation: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"formation: {told(error)}", file=sys.stderr)
         sys.exit(2)
 
 

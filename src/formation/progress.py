@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -73,7 +73,8 @@ def _report(path: str, state: dict[str, object]) -> None:
             json.dump(state, file)
         os.replace(scratch, path)
     except OSError:
-        return
+        with suppress(OSError):
+            os.unlink(scratch)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Artifacts: round trips, damage is noticed, nothing half-written, reads are recorded."""
 
+import errno
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from formation import artifacts
+from formation.cli import main
 from formation.errors import ArtifactError, FormationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,17 +84,43 @@ def test_non_finite_numbers_are_refused_by_pointer(tmp_path: Path, value: float)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+REFUSALS = {
+    errno.ENOSPC: r"x\.json: the disk is full: 31 bytes do not fit, [\d,]+ are free; the old file stands; make room",
+    errno.EDQUOT: r"x\.json: the disk quota is used up: 31 bytes do not fit; the old file stands; make room",
+    errno.EFBIG: r"x\.json: no file may be larger than its file system takes: 31 bytes do not fit; the old file stands",
+}
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+def test_a_refused_write_leaves_the_old_file_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     path = tmp_path / "x.json"
     artifacts.write_json(path, {"schema": "t/1", "n": 1})
 
-    def fail(file: object) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    with pytest.raises(FormationError, match="disk is full; the old file stands"):
-        artifacts.write_atomically(path, fail)
+    monkeypatch.setattr(artifacts.os, "fsync", fail)
+    with pytest.raises(FormationError, match=REFUSALS[number]):
+        artifacts.write_json(path, {"schema": "t/1", "n": 12})
     assert artifacts.read_json(path, "t/1")["n"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+    with pytest.raises(FormationError, match=r"new/x\.json: .*; nothing was written"):
+        artifacts.write_json(tmp_path / "new" / "x.json", {"schema": "t/1", "n": 12})
+
+
+def test_what_is_not_about_room_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").write_text("a file where a folder must be")
+    monkeypatch.setenv("FORMATION_ARTIFACTS", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["formation", "create-run", "--run", "smoke-s1"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert said.startswith(f"formation: {tmp_path}/runs/smoke-s1: ")
+    assert said.count("\n") == 1
 
 
 def test_missing_foreign_and_broken_json_are_named(tmp_path: Path) -> None:

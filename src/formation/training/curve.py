@@ -9,6 +9,7 @@ from pathlib import Path
 
 from formation import artifacts
 from formation.errors import TrainingError
+from formation.room import no_room
 from formation.training.state import StepReport
 
 FILE, SCHEMA = "learning_curve.jsonl", "learning-curve/1"
@@ -32,23 +33,24 @@ class LearningCurve:
                 "tokens": report.tokens,
             }
             line = artifacts.json_line(row, self.path).encode()
-            with self._named_errors():
-                self._file.write(line)
+            with self._named_errors(len(line)):
+                while line:  # a disk that is filling up takes the beginning and says so by its length alone
+                    line = line[self._file.write(line) or 0 :]
 
     def flush(self) -> None:
         """Make the rows so far outlive a crash."""
-        with self._named_errors():
+        with self._named_errors(0):
             os.fsync(self._file.fileno())
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _named_errors(self, needed: int) -> Iterator[None]:
         """Turn what the disk refuses into one line; a row half-written is cut off on resume."""
         try:
             yield
         except OSError as error:
+            reason = no_room(error, self.path, needed) or f"{self.path}: cannot be written: {error.strerror}"
             raise TrainingError(
-                f"{self.path}: cannot be written: {error.strerror}; make room and run the same command again, "
-                f"it goes on from the last checkpoint"
+                f"{reason}; make room and run the same command again, it goes on from the last checkpoint"
             ) from None
 
 

@@ -4,9 +4,11 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from formation.artifacts import Run
 from formation.errors import TrainingError
+from formation.room import no_room
 
 FILE = "logs/training.lock"
 
@@ -28,8 +30,18 @@ def only_training_of(run: Run) -> Iterator[None]:
             raise TrainingError(
                 f"{path}: run {run.name} is being trained by process {holder}; wait for it to end, or stop it"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _sign(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Write down who holds the lock."""
+    line = f"{os.getpid()}\n".encode()
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, line, 0)
+    except OSError as error:
+        reason = no_room(error, path, len(line)) or f"{path}: cannot be written: {error.strerror}"
+        raise TrainingError(f"{reason}; make room and run again") from None

@@ -1,5 +1,6 @@
 """The learning curve: cut back exactly, damage ends it, nothing is written twice."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -68,5 +69,21 @@ def test_rows_are_read_back_as_an_artifact(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_with_what_to_do() -> None:
     with open("/dev/full", "ab", buffering=0) as full:
         rows = LearningCurve(Path("curve.jsonl"), 1, full)
-        with pytest.raises(TrainingError, match=r"curve\.jsonl: cannot be written: No space left.*last checkpoint"):
+        with pytest.raises(TrainingError, match=r"curve\.jsonl: the disk is full: 121 bytes.*last checkpoint"):
             rows.add(report(1))
+
+
+class Filling(io.FileIO):
+    """A disk with room for few bytes at a time: what it takes of a write it says by the length alone."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        return super().write(data[:50])
+
+
+def test_a_row_the_disk_takes_in_pieces_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "curve.jsonl"
+    with Filling(path, "ab") as file:
+        rows = LearningCurve(path, 1, file)
+        for step in (1, 2, 3):
+            rows.add(report(step))
+    assert [row["step"] for row in artifacts.read_jsonl(path, SCHEMA)] == [1, 2, 3]
