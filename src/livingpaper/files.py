@@ -1,6 +1,5 @@
 """Files of the press: atomic writes, digests, JSON, and paths that cannot leave their folder."""
 
-import errno
 import hashlib
 import json
 import os
@@ -9,27 +8,33 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from livingpaper.errors import PointerError, PressError
+from livingpaper.room import no_room
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically (temporary file, fsync, rename); on failure the old file stands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+def write_bytes(path: Path, data: bytes, lasting: bool = True) -> None:
+    """Write `data` to `path` atomically (temporary file beside it, fsync, rename); on failure the old file stands.
+
+    What can be made again at any time need not be `lasting`: it is not flushed to the disk.
+    """
+    scratch = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(scratch, 0o644)
         os.replace(scratch, path)
-    except OSError as error:
-        Path(scratch).unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise PressError(f"{path}: the disk is full; the old file stands; free space and build again") from None
-        raise
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    except BaseException as error:
+        if scratch is not None:
+            Path(scratch).unlink(missing_ok=True)
+        reason = no_room(error, path, len(data)) if isinstance(error, OSError) else None
+        if reason is None:
+            raise
+        kept = "the old file stands" if path.is_file() else "nothing was written"
+        raise PressError(f"{reason}; {kept}; make room and build again") from None
 
 
 def write_text(path: Path, text: str) -> None:

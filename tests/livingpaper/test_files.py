@@ -17,14 +17,26 @@ def fail(number: int) -> object:
     return raising
 
 
-def test_a_full_disk_leaves_the_old_file_and_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+REFUSALS = {
+    errno.ENOSPC: r"a\.json: the disk is full: 12 bytes do not fit, [\d,]+ are free; the old file stands; make room",
+    errno.EDQUOT: r"a\.json: the disk quota is used up: 12 bytes do not fit; the old file stands; make room",
+    errno.EFBIG: r"a\.json: no file may be larger than its file system takes: 12 bytes do not fit; the old file stands",
+}
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+def test_a_refused_write_leaves_the_old_file_and_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     path = tmp_path / "a.json"
     files.write_json(path, {"a": 1})
-    monkeypatch.setattr(files.os, "fsync", fail(errno.ENOSPC))
-    with pytest.raises(PressError, match=r"a.json: the disk is full; the old file stands; free space and build again"):
+    monkeypatch.setattr(files.os, "fsync", fail(number))
+    with pytest.raises(PressError, match=REFUSALS[number]):
         files.write_json(path, {"a": 2})
     assert files.read_json(path) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+    with pytest.raises(PressError, match=r"new/a\.json: .*; nothing was written; make room and build again"):
+        files.write_json(tmp_path / "new" / "a.json", {"a": 2})
 
 
 def test_any_other_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from livingpaper.errors import BusyError
+from livingpaper.errors import BusyError, PressError
+from livingpaper.room import no_room
 
 _PATIENCE = 5.0  # seconds given to the children of a build that was killed
 
@@ -26,16 +27,20 @@ def build_lock(folder: Path) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "a+b") as file:
         _acquire(file)
-        about = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-        }
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps(about).encode())
-        file.flush()
+        _sign(file.fileno(), folder / "lock")
         yield file.fileno()
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Write down who holds the lock, and since when."""
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    about = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode()
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, about, 0)
+    except OSError as error:
+        reason = no_room(error, path, len(about)) or f"{path}: {error.strerror}"
+        raise PressError(f"{reason}; make room and build again") from None
 
 
 def _acquire(file: IO[bytes]) -> None:
