@@ -17,7 +17,12 @@ from livingpaper.params import split_run
 from livingpaper.pointers import Pointer, follow, parse_pointer, read_artifact
 from livingpaper.project import Project
 
-_CODE = re.compile(r"(?<!`)(`+)(?!`)(?P<text>.+?)(?<!`)\1(?!`)\{(?P<attributes>[^{}\n]*)\}", re.DOTALL)
+# inline code ends at the next run of as many backticks, within its paragraph, whether attributes follow or not
+_CODE = re.compile(
+    r"(?<![`\\])(?P<ticks>`+)(?!`)(?P<text>(?:(?!(?<!`)(?P=ticks)(?!`)|\n[ \t]*\n).)+)(?<!`)(?P=ticks)(?!`)"
+    r"(?:\{(?P<attributes>[^{}\n]*)\})?",
+    re.DOTALL,
+)
 _ATTRIBUTE = re.compile(r"""([A-Za-z][\w-]*)=(?:"([^"]*)"|'([^']*)'|([^\s"']+))""")
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _ALLOWED = ("format", "run")
@@ -89,7 +94,7 @@ def spoken(data: Any, pointer: Pointer, shown: str, form: str) -> str:
 
 def _in_text(text: str, page: str) -> Iterator[Inline]:
     for match in _CODE.finditer(_FENCE.sub("", text)):
-        words = match["attributes"]
+        words = match["attributes"] or ""
         if ".value" not in _ATTRIBUTE.sub("", words).split():
             continue
         given = {name: double or single or bare for name, double, single, bare in _ATTRIBUTE.findall(words)}

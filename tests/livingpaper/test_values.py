@@ -100,6 +100,14 @@ def test_numbers_are_found_in_prose_and_nowhere_else(tmp_path: Path) -> None:
     assert [one.page for one in found] == ["a.qmd"] * 3 + ["b.ipynb"]
 
 
+@pytest.mark.parametrize(
+    "before", ["Plain `code` and ", "One `a` and `b`, then ", "A stray ` here.\n\n", "Not \\` code, ", "``a ` b`` and "]
+)
+def test_other_inline_code_before_a_number_does_not_hide_it(tmp_path: Path, before: str) -> None:
+    (tmp_path / "a.qmd").write_text(before + "`x.json#/y`{.value} and `x.json#/z`{.value}")
+    assert [one.pointer for one in inlines(tmp_path, ["a.qmd"])] == ["x.json#/y", "x.json#/z"]
+
+
 def test_an_attribute_nobody_knows_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.qmd").write_text('`a.json#/b`{.value fromat=".2f"}')
     with pytest.raises(
