@@ -13,7 +13,8 @@ HEADER = "# Every package of .venv, pinned. Made by `make lock` from pyproject.t
 def main() -> None:
     """Resolve pyproject.toml in an empty environment and write the lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"] + ["setuptools>=77"]
+    optional = [name for names in project["optional-dependencies"].values() for name in names]
+    wanted = project["dependencies"] + optional + ["setuptools>=77"]
     torch = next(name for name in wanted if name.startswith("torch=="))
     with tempfile.TemporaryDirectory() as folder:
         python = f"{folder}/bin/python"
