@@ -32,7 +32,7 @@ class Gate:
     p: float
     change: int
     baseline: float  # median before the change point
-    peak: float  # largest running median of three
+    peak: float  # largest running median of three behind the change point
     placebo_rise: float  # the placebos' peak − baseline at the required quantile
 
     @property
@@ -91,10 +91,18 @@ def cusum(
 def baseline_and_peak(
     values: Float[np.ndarray, "*batch checkpoint"], change: Int[np.ndarray, "*batch"]
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """Median of each series before its change point, and its largest running median of three."""
-    before = np.arange(values.shape[-1]) < np.asarray(change)[..., None]
+    """Median of each series before its change point, and its largest running median of three behind it.
+
+    A hump before the change point is none of what the series rose to. Where only two checkpoints lie behind it, the
+    last before it lends the third.
+    """
+    change = np.asarray(change)[..., None]
+    before = np.arange(values.shape[-1]) < change
     baseline = np.nanmedian(np.where(before, values, np.nan), axis=-1)
-    return np.asarray(baseline), np.asarray(running_median(values).max(-1))
+    medians = running_median(values)
+    windows = medians.shape[-1]
+    behind = np.arange(windows) >= np.minimum(change, windows - 1)
+    return np.asarray(baseline), np.asarray(np.where(behind, medians, -np.inf).max(-1))
 
 
 def running_median(values: Float[np.ndarray, "*batch checkpoint"]) -> Float[np.ndarray, "*batch window"]:

@@ -180,7 +180,7 @@ def test_every_draw_is_dated_by_the_whole_rule() -> None:
     for draw, date in zip(draws, found.draws, strict=True):
         change = max(range(3, 38), key=lambda k: (k * (40 - k)) ** 0.5 * (draw[k:].mean() - draw[:k].mean()))
         baseline = float(np.median(draw[:change]))
-        peak = max(float(np.median(draw[i : i + 3])) for i in range(38))
+        peak = max(float(np.median(draw[i : i + 3])) for i in range(change, 38))
         level = baseline + RULE.birth_fraction * (peak - baseline)
         above = [x > level and x - baseline > s for x, s in zip(draw.tolist(), slack.tolist(), strict=True)]
         index = slow_first_run(above, RULE.consecutive)

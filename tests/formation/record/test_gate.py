@@ -42,7 +42,7 @@ def test_many_series_at_once_are_each_alone(x: np.ndarray) -> None:
         assert float(one) == pytest.approx(statistic)
         assert k == change
         assert baseline == np.median(row[:change])
-        assert peak == max(np.median(row[i : i + 3]) for i in range(len(row) - 2))
+        assert peak == max(np.median(row[i : i + 3]) for i in range(change, len(row) - 2))
 
 
 @given(st.integers(3, 27))
@@ -58,6 +58,24 @@ def test_one_outlier_is_no_peak() -> None:
     x = np.zeros(30)
     x[20] = 1.0
     assert not gates.gate(x, np.zeros((200, 30)), RULE, seed=1).opened
+
+
+def test_a_hump_before_the_change_point_is_no_peak() -> None:
+    """A series that falls from .9, and then rises from .1 to .5, has risen to .5."""
+    x = np.where(np.arange(40) < 4, 0.9, np.where(np.arange(40) < 20, 0.1, 0.5))
+    found = gates.gate(x, np.zeros((200, 40)), RULE, seed=1)
+    assert (found.change, found.baseline, found.peak) == (20, 0.1, 0.5)
+
+
+def test_placebos_that_only_fall_do_not_raise_the_floor() -> None:
+    """Log-probability of permuted answers falls while a model learns: no placebo rose, however high it started."""
+    falling = np.tile(np.linspace(-3.5, -12.0, 40), (200, 1))
+    assert gates.placebo_rise(falling, RULE) < 0
+
+
+def test_two_checkpoints_behind_the_change_point_borrow_one() -> None:
+    baseline, peak = gates.baseline_and_peak(np.array([0.9, 0.1, 0.1, 0.1, 0.6, 0.8]), np.array(4))
+    assert (float(baseline), float(peak)) == (0.1, 0.6)
 
 
 def test_a_fall_does_not_open_the_gate() -> None:
