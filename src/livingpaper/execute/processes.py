@@ -1,16 +1,19 @@
 """One command as a guarded child process: its log, its environment, its end."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _WARDEN = Path(__file__).with_name("warden.py")
+_MARK = "LIVINGPAPER_JOB"  # variable that all processes of a job inherit, unlike sessions, groups and parents
 _live: set["subprocess.Popen[bytes]"] = set()
 _guard = threading.Lock()
 _ending = threading.Event()
@@ -40,8 +43,9 @@ def run_job(job: Job) -> Ended:
     """Run a job to its end; what an executor is given."""
     began = time.monotonic()
     Path(job.log).parent.mkdir(parents=True, exist_ok=True)
-    environment = _environment(job)
-    command = [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), *_resolved(job.command)]
+    mark = uuid.uuid4().hex
+    environment = {**_environment(job), _MARK: mark}
+    command = guarded(_resolved(job.command))
     with open(job.log, "wb") as log:
         with _guard:
             if _ending.is_set():
@@ -62,7 +66,14 @@ def run_job(job: Job) -> Ended:
         finally:
             with _guard:
                 _live.discard(process)
+    if code < 0:  # somebody killed the guard
+        _kill_marked(mark)
     return Ended(code if code >= 0 else 128 - code, time.monotonic() - began)
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """The command under a guard that ends it, and all it started, when this process dies."""
+    return [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), *command]
 
 
 def end_all() -> None:
@@ -76,6 +87,28 @@ def end_all() -> None:
 def allow() -> None:
     """Let jobs begin again, after `end_all`."""
     _ending.clear()
+
+
+def _kill_marked(mark: str) -> None:
+    """Kill what a job left behind whose guard was killed, until none of it runs."""
+    for _ in range(200):
+        living = _marked(mark)
+        if not living:
+            return
+        for pid in living:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _marked(mark: str) -> list[int]:
+    """Living processes with the mark of a job, from /proc; none where there is no /proc."""
+    wanted, found = f"{_MARK}={mark}".encode(), []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # of another user, or just gone; the dead have no environment
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 def _environment(job: Job) -> dict[str, str]:

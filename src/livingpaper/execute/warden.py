@@ -2,7 +2,8 @@
 
 Started as a script (`python -I -S warden.py <pid of the build> <command> …`), standard library only. The guard asks the
 kernel for a signal when the build dies, adopts orphans of the command (Linux), passes SIGTERM and SIGINT on, and kills
-what is still there after a grace. It exits with the command's exit code, 128 + signal if a signal ended it.
+what is still there after a grace. It exits with the command's exit code, 128 + signal if a signal ended it. The command
+dies with its guard, should that be killed.
 """
 
 import contextlib
@@ -32,7 +33,9 @@ def main() -> int:
     if os.getppid() != parent:  # the build died before the kernel knew
         return 128 + signal.SIGKILL
     try:
-        guard.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        guard.child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_guard
+        )
     except OSError as error:
         print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         return 127
@@ -112,6 +115,11 @@ def _descendants(root: int) -> list[int]:
         out += below
         waiting += below
     return out
+
+
+def _die_with_guard() -> None:
+    """In the command's process, before it becomes the command: be killed when the guard is."""
+    _prctl(_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -128,3 +128,34 @@ def test_when_the_build_is_killed_no_orphan_is_left(tmp_path: Path) -> None:
     build.kill()
     build.wait()
     assert soon(lambda: not any(alive(pid) for pid in family))
+
+
+def test_when_the_guard_is_killed_no_orphan_is_left(tmp_path: Path) -> None:
+    """Neither the command, which dies with its guard, nor its child in a session of its own."""
+    results: list[Ended] = []
+    thread = threading.Thread(target=lambda: results.append(run_job(job(tmp_path, FAMILY))))
+    thread.start()
+    family = pids(tmp_path)
+    guard = int(Path(f"/proc/{family[0]}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(guard, signal.SIGKILL)
+    thread.join(10)
+    assert results[0].code == 128 + signal.SIGKILL
+    assert not any(alive(pid) for pid in family)
+
+
+def test_when_build_and_guard_are_killed_the_command_is_too(tmp_path: Path) -> None:
+    code = (
+        "from livingpaper.execute.processes import Job, run_job\n"
+        f"run_job(Job(('python', '-c', {FAMILY!r}), {str(tmp_path)!r}, {{}}, {str(tmp_path / 'log')!r}))"
+    )
+    build = subprocess.Popen([sys.executable, "-c", code])
+    command, child = pids(tmp_path)
+    guard = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(build.pid, signal.SIGSTOP)  # so that it cannot see the guard die
+    os.kill(guard, signal.SIGKILL)
+    build.kill()
+    build.wait()
+    try:
+        assert soon(lambda: not alive(command))
+    finally:
+        os.kill(child, signal.SIGKILL)  # a kernel looks after its parent itself; this one does not
