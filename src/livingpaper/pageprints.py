@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -40,8 +40,11 @@ class PagePrinter:
         self._project = built.plan.project
         self._memo = built.authority.memo
 
-    def render(self) -> list[str]:
-        """Render what is stale, the main printing first; names of the runs that were rendered."""
+    def render(self, seen: Callable[[Printing], None] = lambda _: None) -> list[str]:
+        """Render what is stale, the main printing first; names of the runs that were rendered.
+
+        `seen` is told of each printing as soon as it is up to date.
+        """
         rendered = []
         for printing in self._prepared.printings:
             reason = self.why(printing)
@@ -49,6 +52,7 @@ class PagePrinter:
                 rendered.append(printing.run)
                 print(f"{printing.run}: printing into {printing.output} ({reason})", file=sys.stderr, flush=True)
                 self._render(printing, reason)
+            seen(printing)
         self._sweep()
         self._memo.save()
         return rendered
@@ -118,22 +122,10 @@ class PagePrinter:
         profiles = {root / f"_quarto-{printing.run}.yml" for printing in self._prepared.printings}  # made for Quarto
         files = {path for pattern in _SOURCES for path in root.glob(pattern)} - profiles
         files |= {root / page for page in self._project.pages}
-        files |= set(self._linked())
+        files |= set(linked(self._project))
         files |= {root / run.path for judgement in self._prepared.judgements for run in judgement.runs}
         files |= set((Path(livingpaper.__file__).parent / "render" / "assets").rglob("*"))
         return self._digests(files)
-
-    def _linked(self) -> Iterator[Path]:
-        """Files of the project that prose links to or shows."""
-        root = self._project.root
-        for page in self._project.pages:
-            for text in prose(root / page):
-                for target in _LINK.findall(text):
-                    path = target.lstrip("/") if target.startswith("/") else str(PurePosixPath(page).parent / target)
-                    try:
-                        yield inside(root, os.path.normpath(path))
-                    except (PointerError, ValueError):
-                        continue
 
     def _digests(self, files: set[Path]) -> dict[str, str | None]:
         found = {self._project.relative(path): self._memo.digest(path) for path in sorted(files)}
@@ -146,3 +138,15 @@ class PagePrinter:
         paths = (path for path in folder.rglob("*") if not (printing.main and path.is_relative_to(others)))
         found = {self._project.relative(path): self._memo.digest(path) for path in sorted(paths)}
         return {name: value for name, value in found.items() if value is not None}
+
+
+def linked(project: Project) -> Iterator[Path]:
+    """Files of the project that prose links to or shows."""
+    for page in project.pages:
+        for text in prose(project.root / page):
+            for target in _LINK.findall(text):
+                path = target.lstrip("/") if target.startswith("/") else str(PurePosixPath(page).parent / target)
+                try:
+                    yield inside(project.root, os.path.normpath(path))
+                except (PointerError, ValueError):
+                    continue
