@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr
 
+FEWEST_DIFFERENT = 5  # streams that must hold a success, and a failure, for a share's bootstrap to be trusted
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -79,16 +81,20 @@ def share(
     weights: Float[np.ndarray, "draw stream"],
     confidence: float,
 ) -> Estimate:
-    """A share of reads with its bootstrap interval over streams.
+    """A share of reads with its bootstrap interval over streams, or Wilson's where hardly a stream differs.
 
-    Where every read succeeded, or none did, no resample differs and the bootstrap claims certainty; there the interval
-    is Wilson's with one trial per stream, the cautious end of what clustering allows.
+    If fewer than `FEWEST_DIFFERENT` streams hold a success, or a failure, resamples repeat these few or miss them all,
+    and the percentile bootstrap is too narrow; with none it claims certainty. There the interval is Wilson's score
+    interval at the share found, with one trial a stream: as if all reads of a stream were one, the cautious end of what
+    clustering allows (effective sample size: Korn & Graubard 1998, Surv. Methodol. 24:193; few successes: Brown, Cai &
+    DasGupta 2001, Stat. Sci. 16:101). So it moves with the share, up to 0 and 1.
     """
     found = ratio(successes, trials, weights, confidence)
-    if found.value not in (0.0, 1.0):
+    differing = min(np.count_nonzero(successes > 0), np.count_nonzero(successes < trials))
+    if differing >= FEWEST_DIFFERENT:
         return found
     streams = int(np.count_nonzero(trials))
-    low, high = wilson(round(found.value * streams), streams, confidence)
+    low, high = wilson(found.value * streams, streams, confidence)
     return Estimate(found.value, low, high, found.n)
 
 
@@ -104,7 +110,7 @@ def difference(
     return Estimate(value, float(low), float(high), n)
 
 
-def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
+def wilson(successes: float, n: int, confidence: float) -> tuple[float, float]:
     """Wilson's score interval of a binomial share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (successes + z * z / 2) / (n + z * z)
