@@ -56,6 +56,8 @@ def notices(handed, source, executed):
         out.append(("important", "This chapter could not be made", handed["errors"][source]))
     if source in handed.get("stale", {}):
         out.append(("warning", "Stale", handed["stale"][source]))
+    if handed.get("evidence") and executed is not None:
+        out.append(("note", f"Run {handed['run']}", handed["evidence"]))
     if handed and source and executed is None and not out:
         out.append(("important", "This chapter has not been executed", "run: livingpaper build"))
     return [f'::: {{.callout-{kind} title="{title}"}}\n{literal(message)}\n:::\n' for kind, title, message in out]

@@ -41,6 +41,9 @@ UnknownOption = Annotated[
         help="Files a stage would go on from, but no build made: refuse, adopt them, or set them aside (anew)."
     ),
 ]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Compute no run: take the evidence published in results/.")
+]
 CORES = os.cpu_count() or 1
 
 
@@ -51,24 +54,28 @@ def build(
     no_render: Annotated[bool, typer.Option("--no-render", help="Stop before the pages are printed.")] = False,
     renderer: RendererOption = Renderer.AUTO,
     unknown: UnknownOption = Unknown.REFUSE,
+    published: PublishedOption = False,
 ) -> None:
     """Bring the whole paper up to date: run stale stages and chapters, judge the claims, print the pages.
 
-    Example: `livingpaper build`, or `livingpaper build --preset smoke --jobs 2`
+    Example: `livingpaper build`, or `livingpaper build --preset smoke --jobs 2`, or without training anything
+    `livingpaper build --published`
     """
     if os.environ.get("LIVINGPAPER_BUILDING"):
         return  # called from within a build, by Quarto's pre-render or by a stage
     from livingpaper.command import run_build
 
     try:
-        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value, unknown.value))
+        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value, unknown.value, published))
     except KeyboardInterrupt:
         print("livingpaper: interrupted; everything finished is kept, build again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
 @app.command()
-def render(preset: Preset = "quick", renderer: RendererOption = Renderer.AUTO) -> None:
+def render(
+    preset: Preset = "quick", renderer: RendererOption = Renderer.AUTO, published: PublishedOption = False
+) -> None:
     """Print the pages from what was built before, executing nothing; chapters that are not up to date are stamped.
 
     Example: `livingpaper render --renderer embedded`
@@ -77,13 +84,14 @@ def render(preset: Preset = "quick", renderer: RendererOption = Renderer.AUTO) -
         return
     from livingpaper.command import run_render
 
-    raise typer.Exit(run_render(preset, renderer.value))
+    raise typer.Exit(run_render(preset, renderer.value, published))
 
 
 @app.command()
 def claims(
     preset: Preset = "quick",
     seal: Annotated[bool, typer.Option("--seal", help="Seal new and edited rules in paper/seals.json.")] = False,
+    published: PublishedOption = False,
 ) -> None:
     """Judge the claims on the evidence there is and print a table; `--seal` fixes their rules.
 
@@ -91,13 +99,14 @@ def claims(
     """
     from livingpaper.command import run_claims
 
-    raise typer.Exit(run_claims(preset, seal))
+    raise typer.Exit(run_claims(preset, seal, published))
 
 
 @app.command()
 def explain(
     target: Annotated[str, typer.Argument(help="A stage, chapter, run, artifact or page.", show_default=False)],
     preset: Preset = "quick",
+    published: PublishedOption = False,
 ) -> None:
     """Say in one sentence why something would rerun, or why not.
 
@@ -105,7 +114,21 @@ def explain(
     """
     from livingpaper.command import run_explain
 
-    raise typer.Exit(run_explain(preset, target))
+    raise typer.Exit(run_explain(preset, target, published))
+
+
+@app.command()
+def publish(
+    target: Annotated[str, typer.Argument(help="A run, or a preset: its runs and its study.", show_default=False)],
+) -> None:
+    """Keep the evidence of a run in results/, so that the paper can be printed where the run was not computed.
+
+    Everything the run's pages show must be up to date. Example: `livingpaper publish reference-s1`, or
+    `livingpaper publish quick`
+    """
+    from livingpaper.command import run_publish
+
+    raise typer.Exit(run_publish(target))
 
 
 @app.command()

@@ -5,23 +5,25 @@ import time
 from collections.abc import Mapping
 
 from livingpaper.build import Built, build, open_authority
+from livingpaper.errors import PublicationError
 from livingpaper.execute.aside import Unknown
 from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.pageprints import PagePrinter
-from livingpaper.params import load_study
+from livingpaper.params import presets, split_run
 from livingpaper.press import Prepared, check, prepare
 from livingpaper.project import find_project
+from livingpaper.published.studies import plan_paper
 from livingpaper.staleness.verdict import State
-from livingpaper.tasks import Plan, make_plan
+from livingpaper.tasks import Plan
 
 FAILED = 1
 
 
-def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refuse") -> int:
+def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refuse", published: bool = False) -> int:
     """Build the whole paper; without a renderer, everything but its pages."""
     began = time.monotonic()
-    plan = _plan(preset)
+    plan = _plan(preset, published)
     check(plan.project)
     with build_lock(plan.project.build) as lock:
         built = build(plan, jobs, lock, unknown=Unknown(unknown))
@@ -31,10 +33,10 @@ def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refu
     return FAILED if built.failures or prepared.errors else 0
 
 
-def run_render(preset: str, renderer: str) -> int:
+def run_render(preset: str, renderer: str, published: bool = False) -> int:
     """Print the pages from what was built before."""
     began = time.monotonic()
-    plan = _plan(preset)
+    plan = _plan(preset, published)
     with build_lock(plan.project.build):
         built = _as_it_is(plan)
         prepared = prepare(built)
@@ -43,21 +45,21 @@ def run_render(preset: str, renderer: str) -> int:
     return FAILED if prepared.errors else 0
 
 
-def run_claims(preset: str, seal: bool) -> int:
+def run_claims(preset: str, seal: bool, published: bool = False) -> int:
     """Judge the claims on what there is, and print a table of them; with `seal`, seal their rules."""
     from livingpaper.claims.callout import quorum
     from livingpaper.claims.model import load_claims
     from livingpaper.claims.report import evidence_exists, judge_claims, write_claims
     from livingpaper.claims.seals import load_seals, renew_seals, seal_state
 
-    project = find_project()
-    study = load_study(project.root, preset)
+    plan = _plan(preset, published)
+    project, study = plan.project, plan.study
     claims, _ = load_claims(project.root, list(project.chapters))
     if seal:
         said = renew_seals(project.root, claims, evidence_exists(project, claims))
         print("\n".join(said) or "every rule is sealed already", file=sys.stderr)
     seals = load_seals(project.root)
-    judgements = judge_claims(project, study)
+    judgements = judge_claims(project, study, homes=plan.homes)
     write_claims(project, study, judgements, seals)
     width = max((len(claim.id) for claim in claims), default=0)
     for one in judgements:
@@ -66,17 +68,34 @@ def run_claims(preset: str, seal: bool) -> int:
     return 0
 
 
-def run_explain(preset: str, target: str) -> int:
+def run_explain(preset: str, target: str, published: bool = False) -> int:
     """Print why a target would rerun, or why not."""
     from livingpaper.explain import explain
 
-    print("\n".join(explain(_plan(preset), target)))
+    print("\n".join(explain(_plan(preset, published), target)))
     return 0
 
 
-def _plan(preset: str) -> Plan:
+def run_publish(target: str) -> int:
+    """Publish a run, or a study with all its runs."""
+    from livingpaper.published.publish import publish
+
     project = find_project()
-    return make_plan(project, load_study(project.root, preset))
+    preset = target if target in presets(project.root) else split_run(project.root, target)[0]
+    plan = _plan(preset)
+    names = [*plan.study.runs, preset] if target == preset else [target]
+    if target != preset and target not in plan.study.runs:
+        known = ", ".join(plan.study.runs)
+        raise PublicationError(f"publish {target!r}: not a run of params/{preset}.yml; its seeds make: {known}")
+    with build_lock(project.build):
+        for name in names:
+            place, renewed = publish(plan, name)
+            print(f"{project.relative(place)}: {'published' if renewed else 'unchanged'}", file=sys.stderr)
+    return 0
+
+
+def _plan(preset: str, published: bool = False) -> Plan:
+    return plan_paper(find_project(), preset, published)
 
 
 def _as_it_is(plan: Plan) -> Built:

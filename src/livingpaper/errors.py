@@ -29,6 +29,10 @@ class PointerError(PressError):
     """A pointer into an artifact leaves its folder, names nothing, or names something that cannot be printed."""
 
 
+class PublicationError(PressError):
+    """Published evidence in `results/` is damaged, or a run cannot be published."""
+
+
 class BusyError(PressError):
     """Another build is at work in this project."""
 

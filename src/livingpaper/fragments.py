@@ -13,20 +13,27 @@ from livingpaper.claims.seals import Sealing
 from livingpaper.errors import PointerError
 from livingpaper.files import write_json
 from livingpaper.pages import artifact_index, claims_ledger, claims_summary, workflow_table
+from livingpaper.params import Study
 from livingpaper.tasks import Plan
 from livingpaper.values import Inline, resolve
 
 
 def write_fragments(
     plan: Plan,
+    study: Study,
     run: str,
-    judgements: Sequence[Judgement],
+    judged: Sequence[tuple[Study, Sequence[Judgement]]],
     seals: Mapping[str, Sealing],
     places: Mapping[str, str],
     inlines: Sequence[Inline],
+    evidence: str,
 ) -> tuple[Path, list[str]]:
-    """Write the fragments of one printing; their path, and an error for each value that cannot be printed."""
-    project, preset = plan.project, plan.study.preset
+    """Write the fragments of one printing; their path, and an error for each value that cannot be printed.
+
+    `judged` holds the judgements over each study, that of `run` (`study`) first; `evidence` says where evidence lies.
+    """
+    project, preset = plan.project, study.preset
+    judgements = judged[0][1]
     params = f"params/{preset}.yml"
     if not (project.root / params).is_file():
         params = f"params/factors/{preset}.yml"
@@ -34,15 +41,16 @@ def write_fragments(
         f"claim:{one.claim.id}": callout(one, run, project.chapters[one.claim.chapter], params, seals, project.root)
         for one in judgements
     }
-    blocks["page:claims-ledger"] = claims_ledger(project, judgements, run, places, seals)
+    blocks["page:claims-ledger"] = claims_ledger(project, judged, run, places, seals)
     blocks["page:claims-summary"] = claims_summary(project, judgements, run)
-    blocks["page:artifact-index"] = artifact_index(plan, run)
+    blocks["page:artifact-index"] = artifact_index(plan, study, run)
     blocks["page:workflow"] = workflow_table(plan)
+    blocks["page:evidence"] = evidence
     values: dict[str, str] = {}
     errors: dict[str, None] = {}
     for inline in inlines:
         try:
-            values[inline.key] = resolve(project, preset, run, inline)
+            values[inline.key] = resolve(plan.homes, preset, run, inline)
         except PointerError as error:
             errors[f"run {run}: {error}"] = None
     path = project.build / "print" / run / "fragments.json"

@@ -97,6 +97,7 @@ class PagePrinter:
     def _inputs(self, printing: Printing) -> Inputs:
         """What of a printing is no file, and what renders it."""
         about = [printing.main, printing.runs, dict(printing.stale), dict(printing.errors), str(printing.output)]
+        about.append(printing.evidence)
         return {"params": {"of the printing": digest(about)}, **self._renders}
 
     @cached_property

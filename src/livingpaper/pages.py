@@ -13,6 +13,7 @@ from livingpaper.claims.callout import badge, quorum, sentence
 from livingpaper.claims.judging import Judgement, RunJudgement
 from livingpaper.claims.seals import Sealing, seal_state
 from livingpaper.markdown import code, escape, link, table
+from livingpaper.params import Study
 from livingpaper.project import Project
 from livingpaper.staleness.manifest import read_manifest
 from livingpaper.tasks import Kind, Plan
@@ -20,14 +21,35 @@ from livingpaper.values import prose
 
 
 def claims_ledger(
-    project: Project, judgements: Sequence[Judgement], run: str, places: Mapping[str, str], seals: Mapping[str, Sealing]
+    project: Project,
+    judged: Sequence[tuple[Study, Sequence[Judgement]]],
+    run: str,
+    places: Mapping[str, str],
+    seals: Mapping[str, Sealing],
 ) -> str:
-    """The matrix of claims and runs in the printing of `run`, and every claim in full.
+    """The matrix of claims and runs in the printing of `run`, every claim in full, and the matrix of each other study.
 
-    `places` gives the folder of each run's printing within the site, so that a cell can lead to its chapter there.
+    `judged` has the study of `run` first; a claim's status over one study never counts runs of another. `places` gives
+    the folder of each run's printing within the site, so that a cell can lead to its chapter there.
     """
+    judgements = judged[0][1]
     if not judgements:
         return "No claims are declared in `paper/claims.yml`."
+    listed = "\n".join(
+        f"{code(judgement.claim.id)}\n:   {sentence(judgement.claim, judgement.of(run))} "
+        f"({seal_state(judgement.claim, seals)})\n"
+        for judgement in judgements
+    )
+    others = "".join(
+        f"The same claims over {code(study.preset)}, judged by themselves:\n\n{_matrix(project, over, run, places)}\n\n"
+        for study, over in judged[1:]
+    )
+    machines = link("the same for machines", "build/claims.json")
+    return f"{_matrix(project, judgements, run, places)}\n\n{others}{listed}\n{machines}\n"
+
+
+def _matrix(project: Project, judgements: Sequence[Judgement], run: str, places: Mapping[str, str]) -> str:
+    """A row for each claim, a column for each run."""
     at = _page_with(project, "claims-ledger")
     runs = list(dict.fromkeys(one.run for judgement in judgements for one in judgement.runs))
     rows = []
@@ -36,14 +58,8 @@ def claims_ledger(
         cells = {one.run: _cell(one, project.chapters[claim.chapter], run, places, at) for one in judgement.runs}
         name = link(escape(claim.id), project.chapters[claim.chapter])
         rows.append([name, badge(judgement.status), quorum(judgement), *(cells.get(one, "") for one in runs)])
-    listed = "\n".join(
-        f"{code(judgement.claim.id)}\n:   {sentence(judgement.claim, judgement.of(run))} "
-        f"({seal_state(judgement.claim, seals)})\n"
-        for judgement in judgements
-    )
     matrix = table(["claim", "status", "quorum", *(escape(one) for one in runs)], rows)
-    machines = link("the same for machines", "build/claims.json")
-    return f"::: {{.claims-ledger}}\n\n{matrix}\n\n:::\n\n{listed}\n{machines}\n"
+    return f"::: {{.claims-ledger}}\n\n{matrix}\n\n:::"
 
 
 def claims_summary(project: Project, judgements: Sequence[Judgement], run: str) -> str:
@@ -57,11 +73,18 @@ def claims_summary(project: Project, judgements: Sequence[Judgement], run: str) 
     return "::: {.claims-summary}\n\n" + table(["status", "runs", "claim"], rows) + "\n\n:::"
 
 
-def artifact_index(plan: Plan, run: str) -> str:
+def artifact_index(plan: Plan, study: Study, run: str) -> str:
     """Every artifact of a run and its study, with the stage that writes it, its size and its digest."""
     project, rows = plan.project, []
+    if run in plan.homes.published:
+        files = plan.homes.published[run].files
+        rows = [
+            [code(f"results/{run}/{file}"), f"{about.bytes / 1e3:.1f} kB", code(about.sha256[:12])]
+            for file, about in files.items()
+        ]
+        return table(["published file", "size", "sha256"], rows)
     for task in plan.tasks.values():
-        if task.kind is Kind.STAGE and task.scope in (run, plan.study.preset):
+        if task.kind is Kind.STAGE and task.scope in (run, study.preset):
             manifest = read_manifest(project.manifest(task.scope, task.name))
             outputs = manifest.outputs if manifest else {}
             rows += [

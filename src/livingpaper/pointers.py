@@ -1,6 +1,7 @@
 """Pointers into artifacts: `analysis/claims_evidence.json#/heldout_accuracy/value` (RFC 6901 behind the `#`)."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ class Pointer:
     keys: tuple[str, ...]
     study: bool = False
 
-    def path(self, artifacts: Path, run: str, preset: str) -> Path:
-        """The artifact's file for a run; a pointer that would leave the run's folder is refused."""
-        folder = artifacts / "studies" / preset if self.study else artifacts / "runs" / run
+    def path(self, home: Callable[[str], Path], run: str, preset: str) -> Path:
+        """The artifact's file for a run; a pointer that would leave the run's folder is refused.
+
+        `home` gives the folder in which everything of a run or study lies: `artifacts/`, or its publication's.
+        """
+        folder = home(preset) / "studies" / preset if self.study else home(run) / "runs" / run
         return inside(folder, self.file)
 
 

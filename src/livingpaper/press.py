@@ -12,9 +12,11 @@ from livingpaper.claims.report import judge_claims, write_claims
 from livingpaper.claims.seals import load_seals
 from livingpaper.errors import PointerError, WorkflowError
 from livingpaper.fragments import write_fragments
+from livingpaper.params import Study
 from livingpaper.pointers import follow, parse_pointer, read_artifact
 from livingpaper.printing import Printing
 from livingpaper.project import MARKER, Project
+from livingpaper.published.evidence import Sources
 from livingpaper.render import record
 from livingpaper.tasks import Task
 from livingpaper.values import inlines
@@ -38,26 +40,39 @@ def check(project: Project) -> None:
 
 
 def prepare(built: Built) -> Prepared:
-    """Judge the claims and write everything the pages need, for every run of the study; the main run comes first."""
+    """Judge the claims and write everything the pages need, for every run that is printed; the main run comes first.
+
+    Claims are judged over each study by itself: a guest's runs never count in the paper's own quorum.
+    """
     plan, project = built.plan, built.plan.project
-    judgements = judge_claims(
-        project,
-        plan.study,
-        trouble=lambda claim, run, path: trouble(built, claim, run, path),
-        written=lambda path: bool(_writers(built, path)),
-    )
+    judged = [(study, _judged(built, study)) for study in plan.studies]
     seals = load_seals(project.root)
-    write_claims(project, plan.study, judgements, seals)
-    out = Prepared(main=main_run(built), judgements=judgements)
-    places = {out.main: ""} | {run: f"runs/{run}" for run in plan.study.runs if run != out.main}
+    write_claims(project, plan.study, judged[0][1], seals, judged[1:])
+    out = Prepared(main=main_run(built), judgements=[one for _, over in judged for one in over])
+    places = {out.main: ""} | {run: f"runs/{run}" for run in plan.runs if run != out.main}
     found = inlines(project.root, project.pages)
+    sources = Sources(plan, built.authority.memo)
     for run in places:
-        fragments, errors = write_fragments(plan, run, judgements, seals, places, found)
+        own = next(number for number, (study, _) in enumerate(judged) if run in study.runs)
+        ordered = [judged[own], *judged[:own], *judged[own + 1 :]]
+        fragments, errors = write_fragments(
+            plan, judged[own][0], run, ordered, seals, places, found, sources.table(run)
+        )
         out.errors += errors
-        out.printings.append(_printing(built, run, fragments, places))
+        out.printings.append(_printing(built, run, fragments, places, sources.sentence(run)))
     for printing in out.printings:
         record(project.root, printing)  # also for Quarto, which may print this later by itself
     return out
+
+
+def _judged(built: Built, study: Study) -> list[Judgement]:
+    return judge_claims(
+        built.plan.project,
+        study,
+        trouble=lambda claim, run, path: trouble(built, claim, run, path),
+        written=lambda path: bool(_writers(built, path)),
+        homes=built.plan.homes,
+    )
 
 
 def main_run(built: Built) -> str:
@@ -66,7 +81,7 @@ def main_run(built: Built) -> str:
     if plan.workflow.main is None:
         return plan.study.runs[0]
     pointer = parse_pointer(plan.workflow.main.run)
-    path = pointer.path(plan.project.artifacts, "", plan.study.preset)
+    path = pointer.path(plan.homes.root, "", plan.study.preset)
     if not path.is_file():
         return plan.study.runs[0]
     shown = plan.project.relative(path)
@@ -74,6 +89,8 @@ def main_run(built: Built) -> str:
         named = follow(read_artifact(path, shown), pointer, shown)
     except PointerError as error:
         raise WorkflowError(f"{MARKER}: main.run: {error}") from None
+    if named not in plan.study.runs and plan.study.preset in plan.homes.published:
+        return plan.study.runs[0]  # the run it names was not published
     if named not in plan.study.runs:
         known = ", ".join(plan.study.runs)
         raise WorkflowError(f"{MARKER}: main.run: {shown} names {named!r}; expected one of {known}")
@@ -92,7 +109,7 @@ def _writers(built: Built, path: str) -> list[Task]:
     return [task for task in built.plan.tasks.values() if any(patterns.matches(glob, below) for glob in task.writes)]
 
 
-def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str]) -> Printing:
+def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str], evidence: str) -> Printing:
     """The printing of a run: today's chapters, the last good ones stamped stale, or what there is up to an error."""
     project = built.plan.project
     notebooks: dict[str, Path] = {}
@@ -115,4 +132,5 @@ def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str]
         runs=tuple(places.items()),
         stale=stale,
         errors=errors,
+        evidence=evidence,
     )

@@ -25,6 +25,11 @@ class Project:
         return self.root / "artifacts"
 
     @property
+    def results(self) -> Path:
+        """Folder of published evidence."""
+        return self.root / "results"
+
+    @property
     def build(self) -> Path:
         """Folder of everything the press makes on its way to the site."""
         return self.root / "build"

@@ -1,6 +1,7 @@
 """Tasks: each stage for each run or study, and each chapter for each run, with who comes after whom."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 
@@ -8,6 +9,7 @@ from livingpaper import patterns
 from livingpaper.errors import WorkflowError
 from livingpaper.params import Study
 from livingpaper.project import MARKER, Project
+from livingpaper.published.homes import Homes
 from livingpaper.workflow import Per, Stage, Workflow, load_workflow
 
 
@@ -31,8 +33,10 @@ class Task:
     sections: tuple[str, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    study: Study = field(compare=False, repr=False)  # the one it belongs to
     threads: int = 1
     continues: bool = False
+    publish: tuple[str, ...] = ()  # globs of its files that are published though no chapter reads them
     source: str = ""  # of a chapter: its notebook, relative to the project
 
     @property
@@ -53,13 +57,28 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything one build has to look at: the tasks in an order that works, and what each waits for."""
+    """Everything one build has to look at: the tasks in an order that works, and what each waits for.
+
+    `guests` are studies whose published runs are printed beside those of `study`; `homes` says where evidence is read.
+    """
 
     project: Project
     study: Study
     workflow: Workflow
     tasks: dict[str, Task]
     needs: dict[str, frozenset[str]]
+    guests: tuple[Study, ...]
+    homes: Homes
+
+    @property
+    def studies(self) -> tuple[Study, ...]:
+        """Every study of which runs are printed, the paper's own first."""
+        return (self.study, *self.guests)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Every run that is printed."""
+        return tuple(run for study in self.studies for run in study.runs)
 
 
 def shared(glob: str) -> bool:
@@ -67,22 +86,30 @@ def shared(glob: str) -> bool:
     return not glob.startswith(("runs/", "studies/"))
 
 
-def make_plan(project: Project, study: Study) -> Plan:
-    """The tasks of a study; a circle among them is refused, naming its members."""
+def make_plan(
+    project: Project, study: Study, guests: Sequence[Study] = (), homes: Homes | None = None, compute: bool = True
+) -> Plan:
+    """The tasks of a study, and the chapters of its guests; without `compute` the study's stages are left out, too.
+
+    A circle among the tasks is refused, naming its members.
+    """
     workflow = load_workflow(project, study)
-    tasks = {task.id: task for task in _tasks(project, study, workflow)}
+    found = [*_tasks(project, study, workflow, compute)]
+    found += [task for guest in guests for task in _tasks(project, guest, workflow, False)]
+    tasks = {task.id: task for task in found}
     needs = {task.id: _needed(task, tasks) for task in tasks.values()}
     try:
         order = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
         circle = " → ".join(error.args[1])
         raise WorkflowError(f"{MARKER}: stages wait for each other in a circle: {circle}") from None
-    return Plan(project, study, workflow, {name: tasks[name] for name in order}, needs)
+    ordered = {name: tasks[name] for name in order}
+    return Plan(project, study, workflow, ordered, needs, tuple(guests), homes or Homes(project))
 
 
-def _tasks(project: Project, study: Study, workflow: Workflow) -> list[Task]:
+def _tasks(project: Project, study: Study, workflow: Workflow, compute: bool) -> list[Task]:
     out = []
-    for stage in workflow.stages:
+    for stage in workflow.stages if compute else ():
         scopes = study.runs if stage.per is Per.RUN else (study.preset,)
         out += [_stage_task(stage, scope, study) for scope in scopes]
     for run in study.runs:
@@ -103,7 +130,9 @@ def _stage_task(stage: Stage, scope: str, study: Study) -> Task:
         sections=tuple(stage.params),
         reads=_globs(stage.reads, home, study),
         writes=_globs(stage.writes, home, study),
+        study=study,
         threads=stage.threads,
+        publish=_globs(stage.publish, home, study),
         continues=stage.continues,
     )
 
@@ -121,6 +150,7 @@ def _chapter_task(name: str, source: str, run: str, study: Study, workflow: Work
         sections=tuple(study.params if sections is None else sections),
         reads=_globs([*defaults.reads, *(own.reads if own else [])], f"runs/{run}", study),
         writes=(),
+        study=study,
         threads=own.threads if own else defaults.threads,
         source=source,
     )

@@ -15,7 +15,7 @@ from typing import Any
 from livingpaper.errors import ParamsError, PointerError
 from livingpaper.params import split_run
 from livingpaper.pointers import Pointer, follow, parse_pointer, read_artifact
-from livingpaper.project import Project
+from livingpaper.published.homes import Homes
 
 # inline code ends at the next run of as many backticks, within its paragraph, whether attributes follow or not
 _CODE = re.compile(
@@ -59,13 +59,14 @@ def prose(path: Path) -> Iterator[str]:
             yield "".join(cell["source"])
 
 
-def resolve(project: Project, preset: str, run: str, inline: Inline) -> str:
+def resolve(homes: Homes, preset: str, run: str, inline: Inline) -> str:
     """The text of a number in the printing of `run`; what cannot be printed is an error naming page and artifact."""
+    project = homes.project
     try:
         pointer = parse_pointer(inline.pointer)
         if inline.run:
             preset, _ = split_run(project.root, inline.run)
-        path = pointer.path(project.artifacts, inline.run or run, preset)
+        path = pointer.path(homes.root, inline.run or run, preset)
         shown = project.relative(path)
         return spoken(read_artifact(path, shown), pointer, shown, inline.form)
     except (PointerError, ParamsError) as error:

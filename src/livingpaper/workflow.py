@@ -74,6 +74,7 @@ class Stage(Strict):
     reads: Patterns
     writes: Annotated[list[Pattern], Field(min_length=1)]
     threads: Annotated[int, Field(ge=1, le=256)] = 1
+    publish: Patterns  # of its files, those published though no chapter reads them
     continues: bool = False  # it goes on from outputs it finds: those of other code or parameters are set aside first
 
     @model_validator(mode="after")
@@ -122,6 +123,8 @@ class Workflow(Strict):
     stages: Annotated[list[Stage], Field(min_length=1)]
     chapters: Chapters = Field(default_factory=Chapters)
     main: MainRun | None = None  # null: the first run of the study
+    # published runs of other studies that are printed beside this one's, by name (`*` stands for anything)
+    guests: list[Annotated[str, Field(pattern=r"^[a-z0-9_*?-]+$")]] = Field(default_factory=list)
     # variables of every stage and chapter
     environment: dict[str, Annotated[str, _known_fields({"project"})]] = Field(default_factory=dict)
 

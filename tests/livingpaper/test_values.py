@@ -7,6 +7,7 @@ import pytest
 
 from livingpaper.errors import PointerError
 from livingpaper.project import Project
+from livingpaper.published.homes import Homes
 from livingpaper.values import Inline, inlines, resolve
 
 ARTIFACT = {
@@ -29,7 +30,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def say(project: Project, pointer: str, form: str = "", run: str = "") -> str:
-    return resolve(project, "tiny", "tiny-s1", Inline("index.qmd", pointer, form, run))
+    return resolve(Homes(project), "tiny", "tiny-s1", Inline("index.qmd", pointer, form, run))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from livingpaper.claims.model import Claim
 from livingpaper.errors import ClaimsError, PointerError
 from livingpaper.files import bytes_digest
 from livingpaper.pointers import follow, read_artifact
-from livingpaper.project import Project
+from livingpaper.published.homes import Homes
 from livingpaper.yamlfile import Document
 
 
@@ -34,14 +34,14 @@ class Found:
     digest: str = ""
 
 
-def find_evidence(project: Project, claim: Claim, run: str, document: Document, number: int) -> Found:
+def find_evidence(homes: Homes, claim: Claim, run: str, document: Document, number: int) -> Found:
     """The evidence of a run for a claim; evidence of another form, or a key that is not there, is an error."""
     where = f"{document.place((number, 'evidence'))}: {number}.evidence"
     try:
-        path = claim.pointer.path(project.artifacts, run, "")
+        path = claim.pointer.path(homes.root, run, "")
     except PointerError as error:
         raise ClaimsError(f"{where}: {error}") from None
-    shown = project.relative(path)
+    shown = homes.project.relative(path)
     if not path.is_file():
         return Found(run, shown)
     try:

@@ -11,6 +11,7 @@ from livingpaper.claims.seals import Sealing, seal_state
 from livingpaper.files import write_json
 from livingpaper.params import Study
 from livingpaper.project import Project
+from livingpaper.published.homes import Homes
 
 Trouble = Callable[[Claim, str, str], str | None]  # claim, run, evidence's path → why its evidence may not be used
 
@@ -20,12 +21,14 @@ def judge_claims(
     study: Study,
     trouble: Trouble = lambda claim, run, path: None,
     written: Callable[[str], bool] = lambda path: True,
+    homes: Homes | None = None,
 ) -> list[Judgement]:
     """The judgement of every claim over the runs of a study; `written` says whether any stage writes an artifact."""
+    homes = homes or Homes(project)
     claims, document = load_claims(project.root, list(project.chapters))
     out = []
     for number, claim in enumerate(claims):
-        found = [find_evidence(project, claim, run, document, number) for run in study.runs]
+        found = [find_evidence(homes, claim, run, document, number) for run in study.runs]
         runs = [_judged(claim, one, trouble, written) for one in found]
         out.append(judge(claim, runs))
     return out
@@ -37,16 +40,28 @@ def _judged(claim: Claim, found: Found, trouble: Trouble, written: Callable[[str
 
 
 def evidence_exists(project: Project, claims: Sequence[Claim]) -> dict[str, bool]:
-    """Whether any run that was ever computed here holds the artifact behind each claim, whatever its preset."""
-    folders = [folder for folder in (project.artifacts / "runs").glob("*") if folder.is_dir()]
+    """Whether any run ever computed here, or published, holds the artifact behind each claim, whatever its preset."""
+    homes = [project.artifacts, *project.results.glob("*")]
+    folders = [folder for home in homes for folder in (home / "runs").glob("*") if folder.is_dir()]
     return {claim.id: any((folder / claim.pointer.file).is_file() for folder in folders) for claim in claims}
 
 
-def write_claims(project: Project, study: Study, judgements: Sequence[Judgement], seals: Mapping[str, Sealing]) -> None:
-    """Write `build/claims.json`."""
-    claims = [_plain(judgement, seals) for judgement in judgements]
-    body = {"schema": "claims/1", "preset": study.preset, "runs": list(study.runs), "claims": claims}
+def write_claims(
+    project: Project,
+    study: Study,
+    judgements: Sequence[Judgement],
+    seals: Mapping[str, Sealing],
+    guests: Sequence[tuple[Study, Sequence[Judgement]]] = (),
+) -> None:
+    """Write `build/claims.json`: the claims over a study, and over each of its guests."""
+    body = {"schema": "claims/1", **_over(study, judgements, seals)}
+    body["guests"] = [_over(guest, judged, seals) for guest, judged in guests]
     write_json(project.build / "claims.json", body)
+
+
+def _over(study: Study, judgements: Sequence[Judgement], seals: Mapping[str, Sealing]) -> dict[str, Any]:
+    claims = [_plain(judgement, seals) for judgement in judgements]
+    return {"preset": study.preset, "runs": list(study.runs), "claims": claims}
 
 
 def _plain(judgement: Judgement, seals: Mapping[str, Sealing]) -> dict[str, Any]:

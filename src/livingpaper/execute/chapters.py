@@ -37,7 +37,7 @@ class ChapterCarrier:
         from livingpaper.execute import cache
 
         source = notebooks.source(self._project.root / task.source)
-        preset = self._authority.plan.study.preset
+        preset = task.study.preset
         if verdict.state is State.PROSE:
             return self._reword(task, verdict, notebooks.inject(source, task.scope, preset, ""))
         prepared = notebooks.inject(source, task.scope, preset, verdict.start)

@@ -53,6 +53,7 @@ class Workshop:
                 "LIVINGPAPER_PROJECT": str(self.project.root),
                 "LIVINGPAPER_READS": str(self.log(task, "reads")),
                 "LIVINGPAPER_PROGRESS": str(self.log(task, "progress")),
+                "LIVINGPAPER_PUBLISHED": ",".join(self.authority.plan.homes.published) if task.source else "",
                 "LIVINGPAPER_BUILDING": "1",
             },
             log=str(self.log(task)),

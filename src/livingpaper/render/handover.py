@@ -36,6 +36,7 @@ def hand_over(root: Path, printing: Printing) -> None:
         "notebooks": {source: _relative(root, path) for source, path in printing.notebooks.items()},
         "stale": dict(printing.stale),
         "errors": dict(printing.errors),
+        "evidence": printing.evidence,
     }
     _write(root / FOLDER / printing.run / "printing.json", handed)
     if printing.main:

@@ -36,6 +36,7 @@ class Page:
     errors: list[str] = field(default_factory=list)
     stale: str = ""
     failure: str = ""
+    evidence: str = ""  # where it comes from; empty on pages that show none
 
     @property
     def source(self) -> str:
@@ -72,6 +73,7 @@ def _page(book: Book, entry: Entry, printing: Printing, pandoc: Pandoc, target: 
         errors=[f"{entry.source}: {message}" for message in _unknown(blocks)],
         stale=printing.stale.get(entry.source, ""),
         failure=printing.errors.get(entry.source, ""),
+        evidence=printing.evidence if entry.source in printing.notebooks else "",
     )
 
 

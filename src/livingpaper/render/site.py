@@ -62,6 +62,7 @@ class Frame:
             pdf=relative(page, self.pdf) if self.pdf else "",
             stale=page.stale,
             failure=page.failure,
+            evidence=page.evidence,
             version=project_version(self.book.root),
         )
         return text

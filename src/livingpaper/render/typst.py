@@ -95,9 +95,10 @@ def _in_contents(node: Node) -> Node | list[Node] | None:
 
 
 def _banners(page: Page) -> list[Node]:
-    """What the reader must know before the chapter: that it failed, or that it is not fresh."""
+    """What the reader must know before the chapter: where its evidence comes from, that it failed or is not fresh."""
+    evidence = [raw("#evidence["), ast.plain([ast.string(page.evidence)]), raw("]")] if page.evidence else []
     told = (("red", "This chapter could not be made.", page.failure), ("amber", "Stale.", page.stale))
-    return [
+    return evidence + [
         block
         for tone, title, text in told
         if text

@@ -12,6 +12,7 @@ _SPOKEN = {
     "environment": "variable {name} of its environment changed",
     "params": "parameters in section {name} changed",
     "runs": "the runs of the study changed: {name}",
+    "homes": "the evidence of {name} was read from {old} and is now read from {new}",
     "cells": "its code cells changed",
     "code": "module {name} changed",
     "packages": "package {name} went from {old} to {new}",
@@ -31,7 +32,8 @@ def changed_input(old: Inputs, new: Inputs) -> str | None:
                 sentence = "module {name} is now among its imports"
             elif kind == "code" and name not in now:
                 sentence = "module {name} is no longer imported"
-            return sentence.format(name=name, old=before.get(name, "absent"), new=now.get(name, "absent"))
+            absent = "artifacts" if kind == "homes" else "absent"
+            return sentence.format(name=name, old=before.get(name, absent), new=now.get(name, absent))
     return None
 
 

@@ -18,12 +18,15 @@ def gather_inputs(plan: Plan, task: Task, code: CodeIndex, lock: Lock, memo: Mem
     """The inputs of a task that are no artifacts, by kind and name; an unusable module or notebook is an error."""
     roots, cells = _roots(plan, task, code, memo)
     closure = code.closure(roots)
-    crossing = task.scope == plan.study.preset or any(_other_run(glob, task.scope) for glob in task.reads)
+    study = task.study
+    crossing = task.scope == study.preset or any(_other_run(glob, task.scope) for glob in task.reads)
+    reads_results = task.kind is Kind.CHAPTER
     return {
         "command": {"command": " ".join(task.command)},
         "environment": dict(plan.workflow.environment),
-        "params": plan.study.sections(task.sections),
-        "runs": dict.fromkeys(plan.study.runs, "") if crossing else {},
+        "params": study.sections(task.sections),
+        "runs": dict.fromkeys(study.runs, "") if crossing else {},
+        "homes": plan.homes.told((*study.runs, study.preset)) if reads_results else {},
         "cells": cells,
         "code": closure.modules,
         "packages": lock.entries(closure.outside),

@@ -1,6 +1,7 @@
 """What a task read, as its processes recorded it in the file named by `LIVINGPAPER_READS`."""
 
 import json
+import re
 from pathlib import Path
 
 from livingpaper import patterns
@@ -8,11 +9,14 @@ from livingpaper.errors import StageFailed
 from livingpaper.project import MARKER, Project
 from livingpaper.tasks import Task
 
+_PUBLISHED = re.compile(r"results/[^/]+/(.+)")
+
 
 def recorded_reads(project: Project, task: Task, log: Path) -> list[str]:
     """Files the task looked for, relative to the project, its own outputs left out.
 
-    A file below `artifacts/` that the workflow does not declare is an error: the order of tasks could not be right.
+    A file below `artifacts/` (or below a publication) that the workflow does not declare is an error: the order of
+    tasks could not be right.
     """
     found: dict[str, None] = {}
     for number, line in enumerate(_lines(log), 1):
@@ -39,7 +43,11 @@ def owns(task: Task, name: str) -> bool:
 
 
 def _below_artifacts(name: str) -> str | None:
-    return name.removeprefix("artifacts/") if name.startswith("artifacts/") else None
+    """A file's path below `artifacts/`, or below the publication that mirrors it; `None` if it is no artifact."""
+    if name.startswith("artifacts/"):
+        return name.removeprefix("artifacts/")
+    published = _PUBLISHED.fullmatch(name)
+    return published[1] if published and published[1] != "publication.json" else None
 
 
 def _lines(log: Path) -> list[str]:

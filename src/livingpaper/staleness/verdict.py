@@ -9,6 +9,7 @@ looked for (found or not), and its own outputs. Timestamps never count.
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 
 from livingpaper import patterns
 from livingpaper.errors import StageFailed
@@ -165,16 +166,24 @@ class Authority:
             raise StageFailed(f"{task.spoken}: wrote no artifacts/{missing}, which {MARKER} says it writes")
         return outputs
 
+    def _home(self, task: Task, glob: str) -> Path:
+        """The folder in which a glob that the task reads is looked up; only chapters read published evidence."""
+        chapter = task.kind is Kind.CHAPTER
+        return self.plan.homes.of(glob, task.scope) if chapter else self.project.artifacts
+
     def _matched(self, task: Task, glob: str) -> list[str]:
-        names = patterns.expand(self.project.artifacts, glob)
-        return [name for name in names if not owns(task, f"artifacts/{name}")]
+        """Files, relative to the project, that a glob of what the task reads matches now, its own outputs left out."""
+        home = self._home(task, glob)
+        names = [self.project.relative(home / name) for name in patterns.expand(home, glob)]
+        return [name for name in names if not owns(task, name)]
 
     def _contents(self, task: Task) -> dict[str, str | None]:
         """Digest of every declared file, the missing ones among those named outright included."""
         out: dict[str, str | None] = {}
         for glob in task.reads:
-            names = self._matched(task, glob) or ([] if patterns.wild(glob) or "{" in glob else [glob])
-            out |= {f"artifacts/{name}": self.memo.digest(self.project.artifacts / name) for name in names}
+            named = [] if patterns.wild(glob) or "{" in glob else [self._home(task, glob) / glob]
+            names = self._matched(task, glob) or [self.project.relative(path) for path in named]
+            out |= {name: self.memo.digest(self.project.root / name) for name in names}
         return out
 
     def _difference(
