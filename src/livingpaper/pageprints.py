@@ -20,6 +20,7 @@ from livingpaper.files import digest, inside
 from livingpaper.params import RUN_NAME
 from livingpaper.press import Prepared
 from livingpaper.printing import Printing
+from livingpaper.project import Project
 from livingpaper.staleness.differences import changed_input
 from livingpaper.staleness.imports import CodeIndex
 from livingpaper.staleness.manifest import Inputs, Manifest, read_manifest, write_manifest
