@@ -44,6 +44,7 @@ UnknownOption = Annotated[
 PublishedOption = Annotated[
     bool, typer.Option("--published", help="Compute no run: take the evidence published in results/.")
 ]
+Port = Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
 CORES = os.cpu_count() or 1
 
 
@@ -132,9 +133,7 @@ def publish(
 
 
 @app.command()
-def serve(
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.", min=0, max=65535)] = 8080,
-) -> None:
+def serve(port: Port = 8080) -> None:
     """Show the printed paper on this machine only.
 
     Example: `livingpaper serve --port 8080`
@@ -143,6 +142,26 @@ def serve(
     from livingpaper.serve import serve as serve_site
 
     serve_site(find_project().site, port)
+
+
+@app.command()
+def preview(
+    preset: Preset = "quick",
+    port: Port = 8080,
+    jobs: Jobs = CORES,
+    renderer: RendererOption = Renderer.AUTO,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Execute nothing: only print what was written.")] = False,
+    run_stages: Annotated[bool, typer.Option("--run-stages", help="Run stale stages too, training included.")] = False,
+    published: PublishedOption = False,
+) -> None:
+    """Show the paper while you write it: build again at every change, and reload the open page where you were.
+
+    Runs stale chapters; what a stale stage leaves out of date is stamped. Example: `livingpaper preview`, or
+    `livingpaper preview --preset smoke --run-stages`
+    """
+    from livingpaper.command import run_preview
+
+    run_preview(preset, port, jobs, renderer.value, no_run, run_stages, published)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from livingpaper.build import Built, build, open_authority
-from livingpaper.errors import PublicationError
+from livingpaper.errors import ProjectError, PublicationError
 from livingpaper.execute.aside import Unknown
 from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
@@ -23,25 +23,25 @@ FAILED = 1
 def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refuse", published: bool = False) -> int:
     """Build the whole paper; without a renderer, everything but its pages."""
     began = time.monotonic()
-    plan = _plan(preset, published)
+    plan = open_plan(preset, published)
     check(plan.project)
     with build_lock(plan.project.build) as lock:
         built = build(plan, jobs, lock, unknown=Unknown(unknown))
         prepared = prepare(built)
         rendered = PagePrinter(built, prepared, renderer).render() if renderer else None
-    _tell(built, prepared, rendered, time.monotonic() - began)
+    tell(built, prepared, rendered, time.monotonic() - began)
     return FAILED if built.failures or prepared.errors else 0
 
 
 def run_render(preset: str, renderer: str, published: bool = False) -> int:
     """Print the pages from what was built before."""
     began = time.monotonic()
-    plan = _plan(preset, published)
+    plan = open_plan(preset, published)
     with build_lock(plan.project.build):
         built = _as_it_is(plan)
         prepared = prepare(built)
         rendered = PagePrinter(built, prepared, renderer).render()
-    _tell(built, prepared, rendered, time.monotonic() - began)
+    tell(built, prepared, rendered, time.monotonic() - began)
     return FAILED if prepared.errors else 0
 
 
@@ -52,7 +52,7 @@ def run_claims(preset: str, seal: bool, published: bool = False) -> int:
     from livingpaper.claims.report import evidence_exists, judge_claims, write_claims
     from livingpaper.claims.seals import load_seals, renew_seals, seal_state
 
-    plan = _plan(preset, published)
+    plan = open_plan(preset, published)
     project, study = plan.project, plan.study
     claims, _ = load_claims(project.root, list(project.chapters))
     if seal:
@@ -72,7 +72,7 @@ def run_explain(preset: str, target: str, published: bool = False) -> int:
     """Print why a target would rerun, or why not."""
     from livingpaper.explain import explain
 
-    print("\n".join(explain(_plan(preset, published), target)))
+    print("\n".join(explain(open_plan(preset, published), target)))
     return 0
 
 
@@ -82,7 +82,7 @@ def run_publish(target: str) -> int:
 
     project = find_project()
     preset = target if target in presets(project.root) else split_run(project.root, target)[0]
-    plan = _plan(preset)
+    plan = open_plan(preset)
     names = [*plan.study.runs, preset] if target == preset else [target]
     if target != preset and target not in plan.study.runs:
         known = ", ".join(plan.study.runs)
@@ -94,7 +94,23 @@ def run_publish(target: str) -> int:
     return 0
 
 
-def _plan(preset: str, published: bool = False) -> Plan:
+def run_preview(
+    preset: str, port: int, jobs: int, renderer: str, no_run: bool, run_stages: bool, published: bool = False
+) -> None:
+    """Show the paper and keep it up to date until Ctrl-C."""
+    from livingpaper.preview.held import Running
+    from livingpaper.preview.loop import preview
+    from livingpaper.preview.rebuild import Options
+
+    if no_run and run_stages:
+        raise ProjectError("--no-run --run-stages: contradict each other; give one of them")
+    plan = open_plan(preset, published)  # a wrong preset is told now, not by every build
+    running = Running.NOTHING if no_run else Running.EVERYTHING if run_stages else Running.CHAPTERS
+    preview(plan.project, Options(preset, jobs, renderer, running.value, published), port)
+
+
+def open_plan(preset: str, published: bool = False) -> Plan:
+    """The plan of a preset's paper, in the project that the working folder lies in."""
     return plan_paper(find_project(), preset, published)
 
 
@@ -110,7 +126,7 @@ def _as_it_is(plan: Plan) -> Built:
     return Built(plan, authority, results)
 
 
-def _tell(built: Built, prepared: Prepared, rendered: list[str] | None, seconds: float) -> None:
+def tell(built: Built, prepared: Prepared, rendered: list[str] | None, seconds: float) -> None:
     """The last lines of a build."""
     for message in [*built.failures, *prepared.errors]:
         print(f"livingpaper: {message}", file=sys.stderr)
