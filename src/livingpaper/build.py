@@ -3,7 +3,7 @@
 Judging claims, collecting values and printing come after, in `livingpaper.paper`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -70,13 +70,11 @@ def build(
     lock: int | None = None,
     executor: Executor | None = None,
     unknown: Unknown = Unknown.REFUSE,
-    carriers: Callable[[Workshop], Carrier] = Carriers,
 ) -> Built:
     """Carry out what is stale, on `slots` local processes or on a given executor with as many slots.
 
     `lock` is the descriptor of the build's lock, which local children hold too; `unknown` says what to do with outputs
-    that no build made; `carriers` gives whoever carries out the tasks. Errors in the user's files are
-    raised before anything runs.
+    that no build made. Errors in the user's files are raised before anything runs.
     """
     authority = open_authority(plan)
     for task in plan.tasks.values():
@@ -87,7 +85,7 @@ def build(
     board = Board(plan.tasks, plan.needs, ranks(plan.tasks, plan.needs, progress.estimates))
     try:
         with ThreadPoolExecutor(slots) if executor is None else nullcontext(executor) as pool:
-            results = run_tasks(board, carriers(workshop), progress, pool, slots)
+            results = run_tasks(board, Carriers(workshop), progress, pool, slots)
     finally:
         progress.close()
         authority.memo.save()
