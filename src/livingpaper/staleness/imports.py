@@ -85,8 +85,8 @@ class CodeIndex:
 
     def _read(self, file: Path) -> Reading:
         data = file.read_bytes()
-        key = f"syntax/1 {_VERSION} {bytes_digest(data)}"
-        reading: Reading = self._memo.fact(key, lambda: read_code(data.decode("utf-8", "replace")))
+        key = f"syntax/2 {_VERSION} {bytes_digest(data)}"
+        reading: Reading = self._memo.fact(key, lambda: read_code(data))
         return reading
 
     def _split(self, name: str, outside: set[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Digests computed once: of large files by what the file system says of them, of code by its content.
 
 A memo saves time and decides nothing by itself: a file is digested again as soon as its size, times or inode differ,
-small files always, and a caller who must be sure asks for `fresh=True`.
+small files always, and a caller who must be sure asks for `fresh=True`. Its file is sealed with its own digest: a
+damaged one remembers nothing, and in particular nothing wrong.
 """
 
 import os
@@ -11,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from livingpaper.files import file_digest, read_json, write_json
+from livingpaper.files import digest, file_digest, read_json, write_json
 
-_SCHEMA = "memo/1"
+_SCHEMA = "memo/2"
 _SMALL = 64 * 1024  # bytes; below, reading is as quick as remembering
 _YOUNG = 500_000_000  # ns; a file this young may change once more without its times telling
 
@@ -24,9 +25,9 @@ class Memo:
     def __init__(self, path: Path) -> None:
         self._path = path
         data = read_json(path)
-        sound = isinstance(data, dict) and data.get("schema") == _SCHEMA and isinstance(data.get("files"), dict)
+        sound = isinstance(data, dict) and data.get("schema") == _SCHEMA and data.get("seal") == _seal(data)
         self._files: dict[str, Any] = data["files"] if sound else {}
-        self._facts: dict[str, Any] = data.get("facts", {}) if sound else {}
+        self._facts: dict[str, Any] = data["facts"] if sound else {}
         self._used: set[str] = set()
         self._changed = False
 
@@ -66,8 +67,13 @@ class Memo:
             self._facts = {key: self._facts[key] for key in self._used}
         if len(self._files) > 20_000:
             self._files = {name: mark for name, mark in self._files.items() if os.path.exists(name)}
-        write_json(self._path, {"schema": _SCHEMA, "files": self._files, "facts": self._facts})
+        data = {"schema": _SCHEMA, "files": self._files, "facts": self._facts}
+        write_json(self._path, {**data, "seal": _seal(data)})
         self._changed = False
+
+
+def _seal(data: dict[str, Any]) -> str:
+    return digest([data.get("files"), data.get("facts")])
 
 
 def _read(path: Path) -> str | None:

@@ -13,16 +13,20 @@ class Reading(TypedDict):
     imports: list[list[int | str]]
 
 
-def read_code(source: str) -> Reading:
-    """The reading of Python source; what does not parse counts by its text, so that any edit of it counts."""
+def read_code(source: str | bytes) -> Reading:
+    """The reading of Python source; what does not parse counts by its text, so that any edit of it counts.
+
+    Bytes are decoded as Python does it: by a byte order mark or the encoding they name, else as UTF-8.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        return {"digest": "text:" + hashlib.sha256(source.encode("utf-8", "replace")).hexdigest(), "imports": []}
+        text = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
+        return {"digest": "text:" + hashlib.sha256(text).hexdigest(), "imports": []}
     imports: list[list[int | str]] = [[*found] for found in dict.fromkeys(_imports(tree))]
     _drop_docstrings(tree)
-    text = ast.dump(tree, annotate_fields=False, include_attributes=False)
-    return {"digest": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), "imports": imports}
+    said = ast.dump(tree, annotate_fields=False, include_attributes=False)
+    return {"digest": hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest(), "imports": imports}
 
 
 def without_magics(source: str) -> str:

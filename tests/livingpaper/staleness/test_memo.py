@@ -74,3 +74,25 @@ def test_facts_are_computed_once(tmp_path: Path) -> None:
     assert memo.fact("key", lambda: [1]) == [1]
     memo.save()
     assert Memo(tmp_path / "memo.json").fact("key", lambda: [2]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"what": 1', b'"what": 2'), (b'"facts": {', b'"factz": {'), (b"memo/2", b"memo/1"), (b"}", b"]")],
+)
+def test_a_damaged_memo_remembers_nothing(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = tmp_path / "memo.json"
+    memo = Memo(path)
+    memo.fact("key", lambda: {"what": 1})
+    memo.save()
+    assert Memo(path).fact("key", lambda: {"what": 3}) == {"what": 1}
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new))
+    assert Memo(path).fact("key", lambda: {"what": 3}) == {"what": 3}
+
+
+def test_a_memo_of_wrong_kinds_remembers_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "memo.json"
+    for data in ('{"schema": "memo/2", "files": {}, "facts": [1]}', "3", "[]", '{"schema": "memo/2"}'):
+        path.write_text(data)
+        assert Memo(path).fact("key", lambda: 3) == 3

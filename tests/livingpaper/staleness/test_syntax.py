@@ -93,3 +93,12 @@ def test_any_text_has_a_digest_and_what_does_not_parse_counts_by_its_text(text: 
 
 def test_magics_of_a_notebook_are_no_syntax_errors() -> None:
     assert read_code(without_magics("%matplotlib inline\n!ls\nimport a"))["imports"] == [[0, "a", ""]]
+
+
+def test_source_is_decoded_as_python_decodes_it() -> None:
+    """Two letters of an encoding that the source names are two texts; a byte order mark is none."""
+    cookie = b"# -*- coding: latin-1 -*-\nX = '%c'\n"
+    assert read_code(cookie % 0xE9)["digest"] != read_code(cookie % 0xE8)["digest"]
+    assert read_code(cookie % 0xE9)["digest"] == read_code("X = 'é'".encode())["digest"]
+    assert read_code(b"\xef\xbb\xbfimport os\n") == read_code(b"import os\n")
+    assert read_code(b"X = '\xe9'")["digest"] != read_code(b"X = '\xe8'")["digest"], "neither is Python"
