@@ -39,9 +39,9 @@ def explain_task(authority: Authority, task: Task, verdicts: Mapping[str, Verdic
     manifest = read_manifest(authority.project.manifest(task.scope, task.name))
     if verdict.state is State.PROSE:
         return f"{task.spoken} would not be executed: {verdict.reason}, which is put in without running anything."
-    if verdict.state is State.STALE:
-        return f"{task.spoken} would rerun: {verdict.reason}."
     before = _stale_before(authority.plan, task, verdicts)
+    if verdict.state is State.STALE and not (verdict.by_reads and before is not None):
+        return f"{task.spoken} would rerun: {verdict.reason}."
     if before is not None:
         return (
             f"{task.spoken} may rerun: it comes after {before.spoken}, which would rerun because "

@@ -64,3 +64,8 @@ def executed(inputs: Inputs) -> Inputs:
     """Inputs without the text around a chapter's cells, which nothing executes."""
     cells = {name: value for name, value in inputs.get("cells", {}).items() if name != "prose"}
     return {**inputs, "cells": cells}
+
+
+def own_inputs(inputs: Inputs) -> Inputs:
+    """What of those no other task can change."""
+    return {**executed(inputs), "names": {}}

@@ -22,6 +22,7 @@ from livingpaper.staleness.differences import (
     damage,
     damaged_outputs,
     executed,
+    own_inputs,
     unwritten,
 )
 from livingpaper.staleness.imports import CodeIndex
@@ -69,6 +70,7 @@ class Verdict:
     origin: Origin = Origin.UNKNOWN
     damaged: tuple[str, ...] = ()  # outputs that are not what the manifest says
     expected: tuple[str, ...] = ()  # outputs it had when these same inputs last came to an end
+    by_reads: bool = False  # only what it read differs; tasks before it may yet make that the same again
 
 
 class Authority:
@@ -86,7 +88,8 @@ class Authority:
         path = self.project.manifest(task.scope, task.name)
         manifest, inputs = read_manifest(path), self.inputs(task)
         outputs = self.outputs(task)
-        reason, damaged = self._difference(task, manifest, inputs, outputs)
+        own, damaged = self._own_difference(task, manifest, inputs, outputs)
+        reason = own or self._difference_of_reads(manifest, inputs)
         if reason is None:
             return Verdict(State.FRESH, "nothing it depends on changed", inputs)
         if reason == PROSE:
@@ -98,7 +101,7 @@ class Authority:
         if isinstance(before, Begun):
             reason = "it failed or was interrupted" + ("" if origin is Origin.SAME else ", and something changed since")
         expected = _expected(before) if origin is Origin.SAME else ()
-        return Verdict(State.STALE, reason, inputs, start, contents, origin, tuple(damaged), expected)
+        return Verdict(State.STALE, reason, inputs, start, contents, origin, tuple(damaged), expected, own is None)
 
     def seconds(self, task: Task) -> float | None:
         """How long the task took when it last ran, if known."""
@@ -186,21 +189,26 @@ class Authority:
             out |= {name: self.memo.digest(self.project.root / name) for name in names}
         return out
 
-    def _difference(
+    def _own_difference(
         self, task: Task, manifest: Manifest | None, inputs: Inputs, outputs: dict[str, str]
     ) -> tuple[str | None, list[str]]:
-        """The first reason why the task is stale, if any, and its damaged outputs."""
+        """The first reason of its own why the task is stale, if any, and its damaged outputs."""
         if manifest is None:
             return "it has not run yet", []
         damaged = damaged_outputs(manifest.outputs, outputs)
-        reason = changed_input(executed(manifest.inputs), executed(inputs)) or self._changed_read(manifest)
+        reason = changed_input(own_inputs(manifest.inputs), own_inputs(inputs))
         if reason is None and damaged:
             reason = damage(damaged[0], manifest.outputs, outputs)
         if reason is None and (missing := unwritten(task, outputs)):
             reason = f"it wrote no artifacts/{missing}"
-        if reason is None and manifest.inputs.get("cells") != inputs["cells"]:
-            reason = PROSE
         return reason, damaged
+
+    def _difference_of_reads(self, manifest: Manifest | None, inputs: Inputs) -> str | None:
+        """The first difference in what the task read: in content, or in the names its patterns match; then in prose."""
+        if manifest is None:
+            return None
+        reason = self._changed_read(manifest) or changed_input(executed(manifest.inputs), executed(inputs))
+        return reason or (PROSE if manifest.inputs.get("cells") != inputs["cells"] else None)
 
     def _changed_read(self, manifest: Manifest) -> str | None:
         now = {name: self.memo.digest(self.project.root / name) for name in manifest.reads}
