@@ -34,6 +34,11 @@ class HeuristicTable:
         """Share of reads each heuristic answers rightly."""
         return dict(zip(self.names, self.right.mean(1).tolist(), strict=True))
 
+    @property
+    def defined(self) -> Bool[np.ndarray, "heuristic read"]:
+        """Which reads each heuristic has an answer to."""
+        return np.asarray(self.likely.any(axis=2))
+
     def agreement(self, said: Int[np.ndarray, "read"]) -> Float[np.ndarray, "heuristic read"]:
         """Probability that each heuristic answers each read with the value index `said`."""
         same = (self.values == said[:, None]).astype(self.likely.dtype)

@@ -15,7 +15,7 @@ from formation.record.outcomes import Outcomes, from_arrays, to_arrays
 from formation.record.rows import SCHEMA as ROW_SCHEMA
 from formation.record.rows import Row, Source, as_json, from_json
 
-SCHEMA = "checkpoint-reads/1"
+SCHEMA = "checkpoint-reads/2"
 METRICS = "analysis/checkpoint_metrics.jsonl"
 LEFTOVER_AGE = 60  # seconds; writing a checkpoint's file takes far less than one
 

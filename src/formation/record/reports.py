@@ -16,6 +16,7 @@ from formation.record.series import Metric, Series
 from formation.record.triggers import Trigger, Window
 
 SCHEMA = "birth-windows/1"
+LEAST_DEFINED = 0.5  # share of reads a heuristic must have an answer to for a plateau to be named after it
 
 
 def analysis_json(run: Run, rows: list[Row], frames: Mapping[SplitName, Frame], found: Analysis) -> dict[str, Any]:
@@ -117,14 +118,21 @@ def _two_births_json(two: TwoBirths, rows: list[Row], found: Analysis) -> dict[s
 
 
 def _plateau_json(two: TwoBirths, rows: list[Row], found: Analysis) -> dict[str, Any] | None:
-    """The model between the shortcut's rise and retrieval's onset, and the heuristic whose errors it repeats most."""
+    """The model between the shortcut's rise and retrieval's onset, and the heuristic whose errors it repeats most.
+
+    Only heuristics with an answer to most reads are asked: one that answers few of them names no plateau.
+    """
     if two.accuracy is None or two.accuracy.step is None:
         return None
     end = two.onset or found.steps[-1] + 1
     inside = [row for row in rows if two.accuracy.step <= row.step < end]
     last = inside[-1].splits[two.split]
     reads = last.stale_reads or last.reads
-    shared = {name: one.when_wrong for name, one in reads.shortcuts.items() if one.when_wrong is not None}
+    shared = {
+        name: one.when_wrong
+        for name, one in reads.shortcuts.items()
+        if one.when_wrong is not None and one.defined >= LEAST_DEFINED * reads.n
+    }
     name = max(shared, key=lambda key: shared[key])
     return {
         "first_step": inside[0].step,
@@ -133,6 +141,7 @@ def _plateau_json(two: TwoBirths, rows: list[Row], found: Analysis) -> dict[str,
         "heuristic": name,
         "agreement": reads.shortcuts[name].agreement,
         "when_wrong": shared[name],
+        "defined": reads.shortcuts[name].defined,
         "n": reads.n,
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.params import Frozen
 
-SCHEMA = "checkpoint-metrics/1"
+SCHEMA = "checkpoint-metrics/2"
 
 
 class Stratum(StrEnum):
@@ -53,8 +53,9 @@ class Quantiles(Frozen):
 class Agreement(Frozen):
     """How often the prediction equals a heuristic's answer (for a random one: the probability that it would)."""
 
-    agreement: float
-    when_wrong: float | None  # where the heuristic errs: this much of its errors is repeated; null: it never errs
+    agreement: float  # of all reads
+    defined: int  # reads to which the heuristic has an answer at all
+    when_wrong: float | None  # of the errors it makes on those, this much is repeated; null: it makes none
 
 
 class ReadsRow(Means):

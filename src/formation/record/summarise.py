@@ -20,6 +20,8 @@ from formation.record.rows import (
     UnaffectedRow,
 )
 
+_NO_ERROR = 1e-6  # reads; less than this is the rounding of probabilities
+
 
 def split_rows(outcomes: Outcomes, frames: Mapping[SplitName, Frame]) -> dict[SplitName, SplitRow]:
     """Behaviour on every evaluation split."""
@@ -85,14 +87,18 @@ def _shortcuts(
     """Agreement with every heuristic, over all reads and over the heuristic's errors.
 
     `when_wrong` divides the agreement on wrong answers by the probability of the heuristic's wrong answers: 1 for a
-    model that repeats them all, 0 for one that retrieves.
+    model that repeats them all, 0 for one that retrieves. A read without an answer of the heuristic is no error of it.
     """
     agreement = table.agreement(values)
     repeated = (agreement * ~correct).sum(1)
-    errors = (1 - table.right).sum(1)
+    errors = (table.defined - table.right).sum(1)
     return {
-        name.value: Agreement(agreement=float(same), when_wrong=float(again / wrong) if wrong > 0 else None)
-        for name, same, again, wrong in zip(table.names, agreement.mean(1), repeated, errors, strict=True)
+        name.value: Agreement(
+            agreement=float(same), defined=int(reads), when_wrong=float(again / wrong) if wrong > _NO_ERROR else None
+        )
+        for name, same, reads, again, wrong in zip(
+            table.names, agreement.mean(1), table.defined.sum(1), repeated, errors, strict=True
+        )
     }
 
 

@@ -88,11 +88,29 @@ def test_a_followed_heuristic_agrees_wholly(bench: Bench, outcomes: Outcomes, he
     if heuristic.value in row.shortcuts:  # lag_0 is never right out of distribution, so it is not listed
         found = row.shortcuts[heuristic.value]
         assert found.agreement == pytest.approx((values >= 0).mean())
-        wrong = values != frame.split.reads.value
-        assert found.when_wrong == pytest.approx((wrong & (values >= 0)).sum() / wrong.sum())
+        assert found.defined == (values >= 0).sum()
+        assert found.when_wrong == 1.0
         assert row.accuracy == pytest.approx(scores(frame.split, heuristic).mean())
     else:
         assert not scores(frame.split, heuristic).any()
+
+
+@pytest.mark.parametrize("heuristic", [Heuristic.NTH_2, Heuristic.NTH_3, Heuristic.PREVIOUS_ANSWER])
+def test_a_read_without_an_answer_is_no_error_of_the_heuristic(
+    bench: Bench, outcomes: Outcomes, heuristic: Heuristic
+) -> None:
+    """Followed where it has an answer, guessed elsewhere: all of its errors are repeated, however few its answers."""
+    frame = bench.frames[IID]
+    values = predictions(frame.split, heuristic)
+    guessing = np.where(values >= 0, values, (frame.split.reads.value + 1) % frame.split.vocabulary.values)
+    row = split_rows(with_answers(outcomes, IID, said_by(frame.split, frame.answers, guessing)), bench.frames)[IID]
+    found = row.reads.shortcuts[heuristic.value]
+    assert found.defined == (values >= 0).sum() < row.reads.n
+    assert found.when_wrong == 1.0
+    half = np.where(np.arange(len(values)) % 2 == 0, guessing, -1)
+    row = split_rows(with_answers(outcomes, IID, said_by(frame.split, frame.answers, half)), bench.frames)[IID]
+    wrong = (values >= 0) & (values != frame.split.reads.value)
+    assert row.reads.shortcuts[heuristic.value].when_wrong == pytest.approx(wrong[::2].sum() / wrong.sum())
 
 
 def test_a_retriever_agrees_with_a_heuristic_where_it_is_right_and_nowhere_else(
@@ -104,7 +122,9 @@ def test_a_retriever_agrees_with_a_heuristic_where_it_is_right_and_nowhere_else(
     assert row.accuracy == 1.0
     for name, found in row.shortcuts.items():
         assert found.agreement == pytest.approx(scores(frame.split, Heuristic(name)).mean(), abs=1e-6)
-        assert found.when_wrong == 0.0
+        certain = predictions(frame.split, Heuristic(name))
+        errs = ((certain >= 0) & (certain != frame.split.reads.value)).any() or found.defined > (certain >= 0).sum()
+        assert found.when_wrong == (0.0 if errs else None)
 
 
 def test_agreement_with_a_random_heuristic_is_the_probability_of_it(bench: Bench, outcomes: Outcomes) -> None:

@@ -58,7 +58,7 @@ def test_documentation_names_every_field_of_a_row(swept: Run) -> None:
     line = json.loads(run_lines(swept)[0])
     split, twin = line["splits"]["test_iid"], line["twins"]["test_iid"]["key"]
     fields = {*line, *split, *split["tokens"], *split["reads"], *split["reads"]["by"], *twin}
-    fields |= {"agreement", "when_wrong", *line["source"]}
+    fields |= {"agreement", "defined", "when_wrong", *line["source"]}
     fields -= {"schema", "splits"}  # in the headings, and in every path
     assert {field for field in fields if f"`{field}`" not in text and f".{field}" not in text} == set()
 

@@ -118,7 +118,7 @@ def test_rows_of_other_parameters_do_not_count(tmp_path: Path) -> None:
 def test_a_row_that_lacks_a_field_is_named(tmp_path: Path) -> None:
     plant(tmp_path, "smoke-s1", {})
     run = artifacts.open_run("smoke-s1", ROOT)
-    rows = artifacts.read_jsonl(run.path(METRICS), "checkpoint-metrics/1")
+    rows = artifacts.read_jsonl(run.path(METRICS), "checkpoint-metrics/2")
     del rows[0]["splits"]["test_iid"]["reads"]["accuracy"]
     artifacts.write_jsonl(run.path(METRICS), rows)
     with pytest.raises(TrainingError, match=r"checkpoint_metrics\.jsonl: splits\.test_iid\.reads\.accuracy: Field"):
@@ -128,7 +128,7 @@ def test_a_row_that_lacks_a_field_is_named(tmp_path: Path) -> None:
 def test_a_row_that_lacks_a_split_is_named(tmp_path: Path) -> None:
     plant(tmp_path, "smoke-s1", {})
     run = artifacts.open_run("smoke-s1", ROOT)
-    rows = artifacts.read_jsonl(run.path(METRICS), "checkpoint-metrics/1")
+    rows = artifacts.read_jsonl(run.path(METRICS), "checkpoint-metrics/2")
     del rows[2]["splits"]["structural_ood"]
     artifacts.write_jsonl(run.path(METRICS), rows)
     with pytest.raises(TrainingError, match=r"step 14 has no split structural_ood; run: formation checkpoint-sweep"):
