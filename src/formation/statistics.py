@@ -140,10 +140,14 @@ def rise_p(value: float | np.ndarray, draws: Float[np.ndarray, "draw ..."]) -> F
     return np.asarray(ndtr(-z))
 
 
-def benjamini_hochberg(p: Float[np.ndarray, "test"]) -> Float[np.ndarray, "test"]:
-    """Adjusted p-values: rejecting those ≤ q keeps the false-discovery rate at q (Benjamini & Hochberg 1995)."""
-    order = np.argsort(p)
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+def benjamini_yekutieli(p: Float[np.ndarray, "test"]) -> Float[np.ndarray, "test"]:
+    """Adjusted p-values: rejecting those ≤ q keeps the false-discovery rate at q, however the tests depend.
+
+    Benjamini & Hochberg's procedure at q / Σ 1/i (Benjamini & Yekutieli 2001, Ann. Stat. 29:1165): metrics of the same
+    reads, and increments that share a checkpoint, depend in both directions, which the plain procedure does not allow.
+    """
+    order, rank = np.argsort(p), np.arange(1, len(p) + 1)
+    scaled = p[order] * len(p) * (1 / rank).sum() / rank
     adjusted = np.empty_like(scaled)
     adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return adjusted

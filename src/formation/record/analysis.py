@@ -74,7 +74,7 @@ def analyse(
     weights = {key[0]: _weights(key[0], series, params) for key, series in used.items()}
     births = {key: _birth(series, weights[key[0]], rule) for key, series in used.items()}
     tested = [
-        increments(series, births[key].rise.gate, weights[key[0]])
+        increments(series, births[key].rise.gate, weights[key[0]], rule.consecutive)
         for key, series in used.items()
         if series.metric is not NOT_A_TRIGGER
     ]

@@ -1,12 +1,16 @@
 """Windows: runs of neighbouring checkpoint intervals in which some behaviour rose faster than steadily.
 
 Definition: `docs/measures.md` §4. A *trigger* is a metric × interval between neighbouring checkpoints whose series
-passed the gate and whose increment has a paired-bootstrap p-value that survives Benjamini–Hochberg over all metrics and
-intervals. Two choices make an increment say that something formed there:
+passed the gate and whose increment has a paired-bootstrap p-value that survives Benjamini–Yekutieli over all metrics
+and intervals: tests on the same reads depend on each other in ways that nobody need know. Three choices make an
+increment say that something formed there:
 
 - It is counted from the best checkpoint so far. A rebound after a dip is a recovery, not a formation.
 - It must exceed the even pace, (peak − baseline) / number of intervals. A metric that improves steadily through the
   whole training has no window, and with enough reads each of its increments would be above zero.
+- It must be there at `consecutive` checkpoints in a row, the first of them the interval's end: its size is the smallest
+  of theirs, its p-value the largest (an intersection–union test, Berger 1982, Technometrics 24:295). What the next
+  checkpoint takes back is the optimiser's jitter. Intervals with fewer checkpoints behind them are not tested.
 
 Intervals with a trigger that follow each other are one window; windows are named by order. A lone trigger has no
 neighbour in time or among the metrics and makes no window: a share `fdr` of all triggers is false.
@@ -21,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 
 from formation.record.gate import Gate
 from formation.record.series import Series
-from formation.statistics import benjamini_hochberg, rise_p
+from formation.statistics import benjamini_yekutieli, rise_p
 
 
 class WindowName(StrEnum):
@@ -34,7 +38,7 @@ class WindowName(StrEnum):
 
 @dataclass(frozen=True)
 class Increments:
-    """A series' increments over its best checkpoint so far, with p-values against the even pace."""
+    """A series' lasting increments over its best checkpoint so far, with p-values against the even pace."""
 
     series: str
     gated: bool
@@ -44,7 +48,7 @@ class Increments:
 
 @dataclass(frozen=True)
 class Trigger:
-    """One metric that rose in one interval; `adjusted` is the Benjamini–Hochberg p-value."""
+    """One metric that rose in one interval; `adjusted` is the Benjamini–Yekutieli p-value."""
 
     series: str
     interval: int
@@ -63,13 +67,16 @@ class Window:
     triggers: tuple[Trigger, ...]
 
 
-def increments(series: Series, gate: Gate, weights: Float[np.ndarray, "draw stream"]) -> Increments:
-    """The series' increments with one-sided p-values from a paired bootstrap over streams."""
+def increments(series: Series, gate: Gate, weights: Float[np.ndarray, "draw stream"], consecutive: int) -> Increments:
+    """The series' increments that last, with one-sided p-values from a paired bootstrap over streams."""
     values, draws = series.values(), series.draws(weights)
-    best = best_so_far(values)[:-1]
-    size = values[1:] - values[best]
-    pace = max(gate.rise, 0.0) / len(size)
-    return Increments(series.name, gate.opened, size, rise_p(size - pace, draws[:, 1:] - draws[:, best]))
+    pace = max(gate.rise, 0.0) / (len(values) - 1)
+    tested = len(values) - consecutive
+    best = best_so_far(values)[:tested]
+    behind = [slice(1 + later, 1 + later + tested) for later in range(consecutive)]
+    sizes = np.stack([values[part] - values[best] for part in behind])
+    p = np.stack([rise_p(values[part] - values[best] - pace, draws[:, part] - draws[:, best]) for part in behind])
+    return Increments(series.name, gate.opened, sizes.min(axis=0), p.max(axis=0))
 
 
 def best_so_far(values: Float[np.ndarray, "checkpoint"]) -> Int[np.ndarray, "checkpoint"]:
@@ -82,7 +89,7 @@ def triggers(every: Sequence[Increments], fdr: float) -> list[Trigger]:
     """Triggers of all series, ordered by interval; the correction counts every series, gated or not."""
     if not every:
         return []
-    adjusted = benjamini_hochberg(np.concatenate([one.p for one in every])).reshape(len(every), -1)
+    adjusted = benjamini_yekutieli(np.concatenate([one.p for one in every])).reshape(len(every), -1)
     found = [
         Trigger(one.series, int(i), float(one.size[i]), float(one.p[i]), float(q[i]))
         for one, q in zip(every, adjusted, strict=True)

@@ -136,7 +136,7 @@ def test_windows_stand_where_something_formed(found: Analysis) -> None:
         ("mid consolidation", RETRIEVAL_AT - 1, RETRIEVAL_AT),
         ("late reorganisation", HELDOUT_AT - 1, HELDOUT_AT),
     ]
-    assert found.tested == len({key for key in found.table if key[1] is not Metric.ABOVE_SHORTCUT}) * (CHECKPOINTS - 2)
+    assert found.tested == len({key for key in found.table if key[1] is not Metric.ABOVE_SHORTCUT}) * (CHECKPOINTS - 4)
 
 
 def test_a_shortcut_alone_is_not_retrieval(bench: Bench, params: Params, planter: Planter) -> None:

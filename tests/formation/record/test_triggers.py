@@ -18,7 +18,7 @@ CHECKPOINTS = 40
 
 
 def found_in(*every: Series) -> list[Trigger]:
-    tested = [increments(series, gate(series.values(), series.placebos, RULE, 1), WEIGHTS) for series in every]
+    tested = [increments(series, gate(series.values(), series.placebos, RULE, 1), WEIGHTS, RULE.consecutive) for series in every]
     return triggers(tested, RULE.fdr)
 
 
@@ -52,6 +52,28 @@ def test_a_rebound_after_a_dip_forms_nothing() -> None:
     assert {trigger.interval for trigger in found_in(plant(np.random.default_rng(2), dipped))} == {11}
 
 
+def test_what_the_next_checkpoint_takes_back_is_no_trigger() -> None:
+    """A rise at 12, then two checkpoints of jitter far above it; the control keeps the jitter's height from there on."""
+    x = np.arange(CHECKPOINTS)
+    risen = np.where(x < 12, 0.1, 0.5)
+    jitter = np.where((x == 30) | (x == 31), 0.9, risen)
+    kept = np.where(x >= 30, 0.9, risen)
+    assert {trigger.interval for trigger in found_in(plant(np.random.default_rng(2), jitter))} == {11}
+    assert {trigger.interval for trigger in found_in(plant(np.random.default_rng(2), kept))} == {11, 29}
+
+
+def test_an_increment_is_its_smallest_over_the_checkpoints_it_must_last() -> None:
+    """Against plain Python, for a series without noise: every stream alike."""
+    values = [0.0, 0.3, 0.2, 0.25, 0.6, 0.5, 0.7, 0.7]
+    right = np.tile(9 * np.array(values), (STREAMS, 1))
+    base = plant(np.random.default_rng(0), np.full(len(values), 0.3))
+    series = dataclasses.replace(base, numerators=right)
+    found = increments(series, gate(series.values(), series.placebos, RULE, 1), WEIGHTS, 3)
+    best = [max(values[: i + 1]) for i in range(len(values))]
+    assert found.size == pytest.approx([min(values[i + 1 : i + 4]) - best[i] for i in range(len(values) - 3)])
+    assert found.p.tolist() == [0.0 if size > 0.1 else 1.0 for size in found.size]
+
+
 def test_a_series_behind_a_closed_gate_triggers_nothing() -> None:
     x = np.arange(CHECKPOINTS)
     spike = plant(np.random.default_rng(3), np.where(x == 20, 0.9, 0.1))
@@ -69,9 +91,9 @@ def test_noise_has_hardly_any_window() -> None:
 
 
 def test_more_metrics_ask_for_more_evidence() -> None:
-    """Benjamini–Hochberg over all metrics and intervals: a faint trigger dies in a crowd of tests without a rise."""
+    """The correction is over all metrics and intervals: a faint trigger dies in a crowd of tests without a rise."""
     p = np.full(39, 0.9)
-    p[19] = 0.05 / 39
+    p[19] = 0.05 / 39 / sum(1 / i for i in range(1, 40))
     faint = Increments("a/faint", True, np.full(39, 0.01), p)
     flat = [Increments(f"a/flat{i}", True, np.full(39, 0.01), np.full(39, 0.9)) for i in range(5)]
     assert [trigger.interval for trigger in triggers([faint], 0.05)] == [19]
