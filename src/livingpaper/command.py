@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from livingpaper.build import Built, build, open_authority
 from livingpaper.errors import ProjectError, PublicationError
 from livingpaper.execute.aside import Unknown
+from livingpaper.execute.leftovers import sweep_build
 from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.pageprints import PagePrinter
@@ -26,6 +27,7 @@ def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refu
     plan = open_plan(preset, published)
     check(plan.project)
     with build_lock(plan.project.build) as lock:
+        sweep_build(plan.project)
         built = build(plan, jobs, lock, unknown=Unknown(unknown))
         prepared = prepare(built)
         rendered = PagePrinter(built, prepared, renderer).render() if renderer else None

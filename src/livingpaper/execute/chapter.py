@@ -2,9 +2,9 @@
 
 Runs in a process of its own. The kernel is this very Python, whatever kernels are installed for the user. When a cell
 raises, the notebook up to there is written with a small file beside it that names the cell; the exit code is then 3.
+What is written is written whole or not at all; the exit code is 2 where it could not be.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,11 +15,16 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook, remove_error_markers
+from papermill.iorw import papermill_io
 
 from livingpaper import notebooks
+from livingpaper.errors import PressError
 from livingpaper.execute.outcomes import RAISED
+from livingpaper.files import write_json, write_text
+from livingpaper.room import told
 
 _STARTUP = 120  # seconds a kernel may take to start on a busy machine
+_WHOLE = "whole:"  # before a path: papermill writes there through `Whole`
 
 
 class ThisPython(AsyncKernelManager):
@@ -41,12 +46,35 @@ class ThisPython(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
+class Whole:
+    """Papermill's way to a file, made atomic: a full disk is told in one line and leaves nothing half-written."""
+
+    def write(self, text: str, path: str) -> None:
+        """Write a notebook."""
+        write_text(Path(path.removeprefix(_WHOLE)), text)
+
+    def pretty_path(self, path: str) -> str:
+        """The path as papermill's log shows it."""
+        return path.removeprefix(_WHOLE)
+
+
 def main(prepared: Path, executed: Path) -> int:
-    """Execute `prepared` into `executed`; 0, or 3 if a cell raised."""
+    """Execute `prepared` into `executed`; 0, or 3 if a cell raised, or 2 if the result cannot be written."""
+    try:
+        return _execute(prepared, executed)
+    except PressError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(told(error), file=sys.stderr)
+    return 2
+
+
+def _execute(prepared: Path, executed: Path) -> int:
+    papermill_io.register(_WHOLE, Whole())
     try:
         execute_notebook(
             prepared,
-            executed,
+            f"{_WHOLE}{executed}",
             kernel_name="python3",
             language="python",
             progress_bar=False,
@@ -74,7 +102,7 @@ def _explain(error: Any, executed: Path) -> None:
         "name": error.ename,
         "message": str(error.evalue).strip().split("\n")[0][:300],
     }
-    executed.with_suffix(".error").write_text(json.dumps(about))
+    write_json(executed.with_suffix(".error"), about)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _WARDEN = Path(__file__).with_name("warden.py")
 _MARK = "LIVINGPAPER_JOB"  # variable that all processes of a job inherit, unlike sessions, groups and parents
+KILLED = 128  # exit codes from here on: a signal ended the command
 _live: set["subprocess.Popen[bytes]"] = set()
 _guard = threading.Lock()
 _ending = threading.Event()

@@ -14,6 +14,7 @@ from typing import Protocol
 from livingpaper.errors import PressError
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job, allow, end_all, run_job
+from livingpaper.room import told
 from livingpaper.tasks import Task
 
 _POLL = 0.25  # seconds between looks at the progress of running tasks
@@ -130,11 +131,13 @@ def _collect(
 
 
 def _guarded(step: Callable[[], Result | Job]) -> Result | Job:
-    """The step's result; an error of the press fails the task, not the build."""
+    """The step's result; an error of the press or the system fails the task, not the build."""
     try:
         return step()
     except PressError as error:
         return Result(Outcome.FAILED, str(error))
+    except OSError as error:
+        return Result(Outcome.FAILED, told(error))
 
 
 def _fits(board: Board, task: Task, slots: int) -> bool:

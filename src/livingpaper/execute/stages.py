@@ -1,16 +1,20 @@
 """Carries out stages: decide, set aside what must not be gone on from, run, check what was read and written."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from livingpaper.errors import StageFailed
 from livingpaper.execute.aside import Unknown, refuse_unknown, set_aside, unfit_outputs
+from livingpaper.execute.leftovers import sweep_outputs
 from livingpaper.execute.outcomes import Outcome, Result
-from livingpaper.execute.processes import Ended, Job
+from livingpaper.execute.processes import KILLED, Ended, Job
 from livingpaper.staleness.manifest import Begun, write_begun
 from livingpaper.staleness.reads import recorded_reads
 from livingpaper.staleness.verdict import Authority, Origin, State, Verdict
 from livingpaper.tasks import Task
+
+_TIGHT = 64 * 1024  # bytes free on a disk below which nobody can be sure to have had his say
 
 
 @dataclass
@@ -71,12 +75,14 @@ class Workshop:
         return recorded_reads(self.project, task, self.log(task, "reads"))
 
     def last_words(self, task: Task) -> str:
-        """The last line of a task's log, for messages."""
+        """The last line of a task's log, for messages; what a full disk left of it is not the whole story."""
         try:
             lines = self.log(task).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            return "it left no log"
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+            lines = ["it left no log"]
+        said = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        free = shutil.disk_usage(self.project.build).free
+        return f"{said} (the disk is full: {free:,} bytes are free)" if free < _TIGHT else said
 
 
 class StageCarrier:
@@ -99,15 +105,21 @@ class StageCarrier:
     def end(self, task: Task, ended: Ended) -> Result | Job:
         """The result of a stage that ran, or the job that starts it anew if a repair did not lead to the end."""
         attempt = self._attempts.pop(task.id)
-        if attempt.repairs and not self._repaired(task, attempt, ended):
+        unrepaired = attempt.repairs and not self._repaired(task, attempt, ended)
+        if unrepaired and self._can_begin_anew(task, ended):
             return self._start(task, Attempt(attempt.verdict, False, attempt.remarks), anew=True)
         if ended.code:
             raise StageFailed(
                 f"{task.spoken} failed (exit code {ended.code}): {self._workshop.last_words(task)} "
                 f"[{self._workshop.project.relative(self._workshop.log(task))}]"
             )
+        if unrepaired:
+            raise StageFailed(
+                f"{task.spoken} did not make again what was lost; make room to begin anew and build again"
+            )
         reads = self._authority.confirm(task, attempt.verdict, self._workshop.reads(task))
-        self._authority.finish(task, attempt.verdict, reads, ended.seconds)
+        manifest = self._authority.finish(task, attempt.verdict, reads, ended.seconds)
+        sweep_outputs(self._workshop.project, task, manifest.outputs)
         return Result(Outcome.DONE, attempt.reason, executed=True)
 
     def _start(self, task: Task, attempt: Attempt, anew: bool = False) -> Job:
@@ -122,3 +134,14 @@ class StageCarrier:
     def _repaired(self, task: Task, attempt: Attempt, ended: Ended) -> bool:
         """Whether every output is there again that once was."""
         return ended.code == 0 and set(attempt.verdict.expected) <= set(self._authority.outputs(task))
+
+    def _can_begin_anew(self, task: Task, ended: Ended) -> bool:
+        """Whether a repair that did not lead to the end says that what lies there is unfit, and there is room for more.
+
+        A stage that was killed says nothing about its outputs. They are set aside, not deleted, so new ones need as
+        much room again: without it the repair failed for want of room, or beginning anew would.
+        """
+        project = self._workshop.project
+        taken = sum((project.root / name).stat().st_size for name in self._authority.outputs(task))
+        place = project.artifacts if project.artifacts.is_dir() else project.root
+        return ended.code < KILLED and shutil.disk_usage(place).free > taken

@@ -1,6 +1,5 @@
 """Prints the book: with Quarto where it is installed, else with what the project's wheels bring."""
 
-import errno
 import shutil
 from pathlib import Path
 
@@ -33,9 +32,4 @@ def render(root: Path, printing: Printing, renderer: str = Renderer.AUTO) -> Non
     else:
         from livingpaper.render.embedded import render_embedded
 
-        try:
-            render_embedded(root, printing)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise RenderError(f"run {printing.run}: the disk is full; free space and print again") from None
+        render_embedded(root, printing)

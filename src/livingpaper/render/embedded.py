@@ -10,6 +10,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from livingpaper.book import Book, read_book
+from livingpaper.files import write_bytes
 from livingpaper.printing import Printing
 from livingpaper.render import ast, bibliography, html, links, numbering, search, site, structure
 from livingpaper.render.errors import RenderError
@@ -106,6 +107,4 @@ def _tell(warnings: list[str]) -> None:
 
 
 def _write(made: Path, name: str, data: bytes) -> None:
-    path = made / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_bytes(made / name, data, lasting=False)

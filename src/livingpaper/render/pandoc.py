@@ -18,6 +18,7 @@ from typing import Any
 
 import pypandoc
 
+from livingpaper.files import write_bytes
 from livingpaper.render.errors import RenderError
 
 _KEEP = 14 * 24 * 3600  # seconds a stored result is kept after its last use
@@ -113,7 +114,5 @@ def _read(place: Path) -> Result | None:
 
 
 def _write(place: Path, result: Result) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = place.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps({"output": result.output, "warnings": result.warnings}), encoding="utf-8")
-    os.replace(scratch, place)
+    data = json.dumps({"output": result.output, "warnings": result.warnings})
+    write_bytes(place, data.encode(), lasting=False)

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import typst
 
 from livingpaper.book import Book
+from livingpaper.files import write_bytes
 from livingpaper.printing import Printing
 from livingpaper.render.errors import RenderError
 from livingpaper.render.pages import Page
@@ -41,14 +42,9 @@ def write_pdf(
         return kept.read_bytes()
     shutil.rmtree(folder, ignore_errors=True)
     for name, data in {**document.files, "paper.typ": document.text.encode()}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_bytes(folder / name, data, lasting=False)
     data = _compile(folder, _moment(book), pages[0])
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    scratch = kept.with_suffix(".part")
-    scratch.write_bytes(data)
-    scratch.replace(kept)
+    write_bytes(kept, data, lasting=False)
     return data
 
 

@@ -4,9 +4,10 @@ Pages that did not change keep their file, so that a static host uploads only wh
 """
 
 import filecmp
-import os
 import shutil
 from pathlib import Path
+
+from livingpaper.files import write_bytes
 
 
 def publish(made: Path, place: Path, keep: frozenset[str] = frozenset()) -> None:
@@ -22,10 +23,7 @@ def publish(made: Path, place: Path, keep: frozenset[str] = frozenset()) -> None
 
 def _replace(source: Path, target: Path) -> None:
     """Put a file in its place in one step. Not flushed to disk: a printing can be made again at any time."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, scratch)
-    os.replace(scratch, target)
+    write_bytes(target, source.read_bytes(), lasting=False)
 
 
 def _clear_the_way(target: Path, place: Path) -> None:

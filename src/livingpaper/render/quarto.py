@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from livingpaper.execute.processes import guarded
 from livingpaper.files import write_text
 from livingpaper.printing import Printing
 from livingpaper.render.errors import RenderError
@@ -29,7 +30,7 @@ def render_quarto(root: Path, printing: Printing, executable: str) -> None:
     if printing.main:
         environment.pop("QUARTO_PROFILE", None)
     with _runs_kept(root / printing.output if printing.main else None, root):
-        done = subprocess.run(command, cwd=root, env=environment, check=False)
+        done = subprocess.run(guarded(command), cwd=root, env=environment, check=False)
     if done.returncode:
         raise RenderError(f"run {printing.run}: quarto render ended with exit code {done.returncode}; see its messages")
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from livingpaper.execute.processes import guarded
 from livingpaper.render.errors import RenderError
 
 # the site has its own search field; these are Pagefind's
@@ -12,7 +13,7 @@ _UNUSED = ("pagefind-ui.*", "pagefind-modular-ui.*", "pagefind-component-ui.*", 
 
 def index(site: Path) -> None:
     """Write `pagefind/` into `site`, over the pages that lie there now."""
-    command = [sys.executable, "-m", "pagefind", "--site", str(site), "--quiet"]
+    command = guarded([sys.executable, "-m", "pagefind", "--site", str(site), "--quiet"])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RenderError(f"pagefind: {' '.join((done.stderr or done.stdout).split()) or done.returncode}")
