@@ -18,7 +18,8 @@ CHECKPOINTS = 40
 
 
 def found_in(*every: Series) -> list[Trigger]:
-    tested = [increments(series, gate(series.values(), series.placebos, RULE, 1), WEIGHTS, RULE.consecutive) for series in every]
+    gates = [gate(series.values(), series.placebos, RULE, 1) for series in every]
+    tested = [increments(series, found, WEIGHTS, RULE.consecutive) for series, found in zip(every, gates, strict=True)]
     return triggers(tested, RULE.fdr)
 
 
@@ -53,7 +54,7 @@ def test_a_rebound_after_a_dip_forms_nothing() -> None:
 
 
 def test_what_the_next_checkpoint_takes_back_is_no_trigger() -> None:
-    """A rise at 12, then two checkpoints of jitter far above it; the control keeps the jitter's height from there on."""
+    """A rise at 12, then two checkpoints of jitter far above it; the control keeps the height of the jitter."""
     x = np.arange(CHECKPOINTS)
     risen = np.where(x < 12, 0.1, 0.5)
     jitter = np.where((x == 30) | (x == 31), 0.9, risen)
