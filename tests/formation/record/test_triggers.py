@@ -94,7 +94,7 @@ def test_noise_has_hardly_any_window() -> None:
 def test_more_metrics_ask_for_more_evidence() -> None:
     """The correction is over all metrics and intervals: a faint trigger dies in a crowd of tests without a rise."""
     p = np.full(39, 0.9)
-    p[19] = 0.05 / 39 / sum(1 / i for i in range(1, 40))
+    p[19] = 0.049 / 39 / sum(1 / i for i in range(1, 40))
     faint = Increments("a/faint", True, np.full(39, 0.01), p)
     flat = [Increments(f"a/flat{i}", True, np.full(39, 0.01), np.full(39, 0.9)) for i in range(5)]
     assert [trigger.interval for trigger in triggers([faint], 0.05)] == [19]
