@@ -56,11 +56,12 @@ def notices(handed, source, executed):
         out.append(("important", "This chapter could not be made", handed["errors"][source]))
     if source in handed.get("stale", {}):
         out.append(("warning", "Stale", handed["stale"][source]))
-    if handed.get("evidence") and executed is not None:
-        out.append(("note", f"Run {handed['run']}", handed["evidence"]))
     if handed and source and executed is None and not out:
         out.append(("important", "This chapter has not been executed", "run: livingpaper build"))
-    return [f'::: {{.callout-{kind} title="{title}"}}\n{literal(message)}\n:::\n' for kind, title, message in out]
+    told = [f'::: {{.callout-{kind} title="{title}"}}\n{literal(message)}\n:::\n' for kind, title, message in out]
+    if handed.get("evidence") and executed is not None:
+        told.insert(0, f"::: {{.evidence}}\nRun {handed['run']}. {escape(handed['evidence'])}\n:::\n")
+    return told
 
 
 def literal(message):
@@ -68,6 +69,11 @@ def literal(message):
     line = " ".join(message.split())
     fence = "`" * (max((len(run) for run in "".join(c if c == "`" else " " for c in line).split()), default=0) + 1)
     return f"{fence} {line} {fence}"
+
+
+def escape(message):
+    """A message as Markdown text, every character that could be markup escaped."""
+    return "".join("\\" + c if c in "\\`*_{}[]()<>#+-.!|~^$@\"'&=:/" else c for c in message)
 
 
 def finish(notebook, told):

@@ -57,6 +57,7 @@ def test_every_run_gets_its_numbers(whole: Paper) -> None:
         "page:claims-ledger",
         "page:claims-summary",
         "page:artifact-index",
+        "page:evidence",
         "page:workflow",
     }
 

@@ -1,6 +1,6 @@
 """Where the evidence of a run or study is read: `artifacts/`, or the folder of its publication, which mirrors it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,15 @@ class Homes:
 
     def of(self, glob: str, scope: str) -> Path:
         """The folder a glob of `scope` is looked up in: that of the run or study it names, else its own."""
-        kind, _, rest = glob.partition("/")
-        return self.root(rest.partition("/")[0] if kind in ("runs", "studies") else scope)
+        return self.root(_named(glob) or scope)
 
-    def told(self, scopes: tuple[str, ...]) -> dict[str, str]:
-        """Which of some runs and studies are read as published, for the record of what a chapter depended on."""
-        return {scope: f"results/{scope}" for scope in scopes if scope in self.published}
+    def told(self, globs: Iterable[str], scope: str) -> dict[str, str]:
+        """Which of the runs and studies that some globs name are read as published, and where."""
+        names = sorted({_named(glob) or scope for glob in globs})
+        return {name: f"results/{name}" for name in names if name in self.published}
+
+
+def _named(glob: str) -> str | None:
+    """The run or study in whose folder a glob's files lie; `None` for shared files."""
+    kind, _, rest = glob.partition("/")
+    return rest.partition("/")[0] if kind in ("runs", "studies") else None

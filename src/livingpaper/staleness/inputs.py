@@ -20,13 +20,12 @@ def gather_inputs(plan: Plan, task: Task, code: CodeIndex, lock: Lock, memo: Mem
     closure = code.closure(roots)
     study = task.study
     crossing = task.scope == study.preset or any(_other_run(glob, task.scope) for glob in task.reads)
-    reads_results = task.kind is Kind.CHAPTER
     return {
         "command": {"command": " ".join(task.command)},
         "environment": dict(plan.workflow.environment),
         "params": study.sections(task.sections),
         "runs": dict.fromkeys(study.runs, "") if crossing else {},
-        "homes": plan.homes.told((*study.runs, study.preset)) if reads_results else {},
+        "homes": plan.homes.told(task.reads, task.scope) if task.kind is Kind.CHAPTER else {},
         "cells": cells,
         "code": closure.modules,
         "packages": lock.entries(closure.outside),

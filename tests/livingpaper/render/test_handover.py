@@ -21,6 +21,8 @@ def test_a_build_without_pages_hands_over_every_run(whole: Paper) -> None:
         done = hook(whole.root, "executed_notebook.py", "chapters", source, QUARTO_PROFILE=profile)
         assert done.returncode == 0, done.stderr
         cells = json.loads(done.stdout)["cells"]
+        told = cells.pop(1)
+        assert "".join(told["source"]).startswith(f"::: {{.evidence}}\nRun {printing.run}. Evidence computed here")
         assert any(cell.get("outputs") for cell in cells)
         executed = json.loads(printing.notebooks["chapters/mean.ipynb"].read_text())
         assert [cell.get("outputs") for cell in cells] == [

@@ -15,6 +15,12 @@ def run_folder(run: str) -> Path:
     return ROOT / "artifacts" / "runs" / run
 
 
+def evidence_folder(run: str) -> Path:
+    """Folder from which chapters read a run: that of its publication, if the press says so."""
+    published = run in os.environ.get("LIVINGPAPER_PUBLISHED", "").split(",")
+    return ROOT / "results" / run / "runs" / run if published else run_folder(run)
+
+
 def section(run: str, name: str) -> dict[str, Any]:
     """One section of the parameters of a run's preset."""
     preset = run.rpartition("-s")[0]

@@ -1,0 +1,46 @@
+"""A published tiny paper, and the same project as somebody else gets it: its sources and `results/`, nothing built."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from livingpaper.build import Built, build
+from livingpaper.press import Prepared, prepare
+from livingpaper.project import Project
+from livingpaper.published.publish import publish
+from livingpaper.published.studies import plan_paper
+from livingpaper.tasks import Plan
+from tests.livingpaper.conftest import IGNORED, Paper
+
+
+def plan_of(root: Path, preset: str = "tiny", published: bool = False) -> Plan:
+    return plan_paper(Project(root), preset, published)
+
+
+def built(root: Path, preset: str = "tiny", published: bool = False) -> tuple[Built, Prepared]:
+    done = build(plan_of(root, preset, published), 2)
+    return done, prepare(done)
+
+
+@pytest.fixture(scope="session")
+def published_root(built_paper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny paper built and published, with its study."""
+    root = tmp_path_factory.mktemp("published") / "paper"
+    shutil.copytree(built_paper, root)
+    plan = plan_of(root)
+    for name in (*plan.study.runs, "tiny"):
+        publish(plan, name)
+    return root
+
+
+@pytest.fixture
+def published(published_root: Path, tmp_path: Path) -> Paper:
+    """A copy of the published paper, built."""
+    return Paper(Path(shutil.copytree(published_root, tmp_path / "published")))
+
+
+@pytest.fixture
+def clone(published_root: Path, tmp_path: Path) -> Paper:
+    """What a reader clones: sources and results."""
+    return Paper(Path(shutil.copytree(published_root, tmp_path / "clone", ignore=IGNORED)))
