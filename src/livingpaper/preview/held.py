@@ -1,14 +1,14 @@
-"""Carries out what a preview may run; of the rest it says why it is not up to date, and its pages are stamped so."""
+"""Builds what a preview may run; of the rest it says why it is not up to date, and its pages are stamped so."""
 
+from dataclasses import replace
 from enum import StrEnum
 
-from livingpaper.build import Built, Carriers
+from livingpaper.build import Built, build, open_authority
 from livingpaper.execute.chapters import ChapterCarrier
 from livingpaper.execute.outcomes import Outcome, Result
-from livingpaper.execute.processes import Ended, Job
 from livingpaper.execute.stages import Workshop
 from livingpaper.staleness.verdict import State
-from livingpaper.tasks import Kind, Task
+from livingpaper.tasks import Kind, Plan
 
 
 class Running(StrEnum):
@@ -23,42 +23,40 @@ class Running(StrEnum):
         return self is Running.EVERYTHING or (self is Running.CHAPTERS and kind is Kind.CHAPTER)
 
 
-class Held:
-    """The carriers of a build, held back from what they may not run."""
+def build_some(plan: Plan, jobs: int, lock: int, running: Running) -> tuple[Built, list[str]]:
+    """Carry out what may be run and rests on nothing stale; and sentences on what is stale and was not run."""
+    held, reasons = _hold_back(plan, running)
+    tasks = {name: task for name, task in plan.tasks.items() if name not in held}
+    needs = {name: plan.needs[name] for name in tasks}
+    some = build(replace(plan, tasks=tasks, needs=needs), jobs, lock)
+    results = {**some.results, **held}
+    built = Built(plan, some.authority, {name: results[name] for name in plan.tasks})
+    _reword(built)
+    return built, reasons
 
-    def __init__(self, workshop: Workshop, running: Running) -> None:
-        self._carriers = Carriers(workshop)
-        self._authority = workshop.authority
-        self._running = running
 
-    def begin(self, task: Task) -> Result | Job:
-        """The result of a task, or the job it needs first."""
-        if not self._running.runs(task.kind):
-            verdict = self._authority.judge(task)
+def _hold_back(plan: Plan, running: Running) -> tuple[dict[str, Result], list[str]]:
+    """Tasks that are not run now: what is stale and may not be, and all that needs it; with the reasons, once each."""
+    held: dict[str, Result] = {}
+    reasons: list[str] = []
+    authority = open_authority(plan)
+    for name, task in plan.tasks.items():  # in an order that works
+        blocker = next((needed for needed in sorted(plan.needs[name]) if needed in held), None)
+        if blocker is not None:
+            held[name] = held[blocker]
+        elif not running.runs(task.kind):
+            verdict = authority.judge(task)
             if verdict.state is State.STALE:
-                return Result(Outcome.SKIPPED, f"{task.spoken} is not up to date: {verdict.reason}")
-        return self._carriers.begin(task)
-
-    def end(self, task: Task, ended: Ended) -> Result | Job:
-        """The result of a task whose job ended, or the next job."""
-        return self._carriers.end(task, ended)
+                reasons.append(f"{task.spoken} is not up to date: {verdict.reason}")
+                held[name] = Result(Outcome.SKIPPED, reasons[-1])
+    authority.memo.save()
+    return held, reasons
 
 
-def reword(built: Built) -> None:
-    """Put new text around the cells of chapters that were skipped for something before them; they stay stamped."""
+def _reword(built: Built) -> None:
+    """Put new text around the cells of chapters that were held back for something before them; they stay stamped."""
     carrier = ChapterCarrier(Workshop(built.authority))
-    for name, result in built.results.items():
-        task = built.plan.tasks[name]
-        skipped = task.kind is Kind.CHAPTER and result.outcome is Outcome.SKIPPED
-        if skipped and built.authority.judge(task).state is State.PROSE:
+    for name, task in built.plan.tasks.items():
+        held = task.kind is Kind.CHAPTER and built.results[name].outcome is Outcome.SKIPPED
+        if held and built.authority.judge(task).state is State.PROSE:
             carrier.begin(task)
-
-
-def held_back(built: Built) -> list[str]:
-    """What was not run although it is stale, each with why; what only waits for it is left out."""
-    skipped = [(built.plan.tasks[name], result) for name, result in built.results.items()]
-    return [
-        result.reason
-        for task, result in skipped
-        if result.outcome is Outcome.SKIPPED and result.reason.startswith(f"{task.spoken} ")
-    ]

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from livingpaper.build import build
 from livingpaper.command import FAILED, open_plan, tell
 from livingpaper.errors import BusyError, PressError
 from livingpaper.execute.lock import build_lock
@@ -22,7 +21,7 @@ from livingpaper.execute.processes import guarded
 from livingpaper.files import file_digest
 from livingpaper.pageprints import PRINT, PagePrinter
 from livingpaper.press import check, prepare
-from livingpaper.preview.held import Held, Running, held_back, reword
+from livingpaper.preview.held import Running, build_some
 from livingpaper.printing import Printing
 from livingpaper.project import Project, find_project
 
@@ -117,14 +116,12 @@ def _locked_build(options: Options, lock: int) -> Rebuilt:
     began = time.monotonic()
     plan = open_plan(options.preset, options.published)
     check(plan.project)
-    running = Running(options.running)
-    built = build(plan, options.jobs, lock, carriers=lambda workshop: Held(workshop, running))
-    reword(built)
+    built, held = build_some(plan, options.jobs, lock, Running(options.running))
     prepared = prepare(built)
     printer = PagePrinter(built, prepared, options.renderer)
     rendered = printer.render(seen=lambda printing: _say_printed(plan.project, printing))
     tell(built, prepared, rendered, time.monotonic() - began)
-    return Rebuilt((*built.failures, *prepared.errors), tuple(held_back(built)))
+    return Rebuilt((*built.failures, *prepared.errors), tuple(held))
 
 
 def _say_printed(project: Project, printing: Printing) -> None:
