@@ -26,11 +26,12 @@ class Closure:
 
 
 class CodeIndex:
-    """The project's own code as it is now; each file is read once."""
+    """The project's own code as it is now; each file is looked for and read once."""
 
     def __init__(self, source: Path, memo: Memo) -> None:
         self._source = source
         self._memo = memo
+        self._places: dict[str, Path | None] = {}
         self._readings: dict[str, Reading | None] = {}
         self._reached: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 
@@ -56,6 +57,11 @@ class CodeIndex:
 
     def file(self, module: str) -> Path | None:
         """Where a module of the project lies, or `None` if it is not one."""
+        if module not in self._places:
+            self._places[module] = self._place(module)
+        return self._places[module]
+
+    def _place(self, module: str) -> Path | None:
         path = self._source.joinpath(*module.split("."))
         for candidate in (path / "__init__.py", path.with_name(path.name + ".py")):
             if candidate.is_file():
