@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from livingpaper.execute.aside import Unknown
 from livingpaper.execute.chapters import ChapterCarrier
+from livingpaper.execute.cluster import Cluster
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job
 from livingpaper.execute.progress import Progressing
-from livingpaper.execute.scheduling import Board, Carrier, ranks, run_tasks
+from livingpaper.execute.scheduling import Board, Carrier, Slots, ranks, run_tasks
 from livingpaper.execute.stages import StageCarrier, Workshop
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.verdict import Authority
@@ -71,7 +72,7 @@ def build(
     executor: Executor | None = None,
     unknown: Unknown = Unknown.REFUSE,
 ) -> Built:
-    """Carry out what is stale, on `slots` local processes or on a given executor with as many slots.
+    """Carry out what is stale, on `slots` local processes, on a given executor with as many, or on a cluster.
 
     `lock` is the descriptor of the build's lock, which local children hold too; `unknown` says what to do with outputs
     that no build made. Errors in the user's files are raised before anything runs.
@@ -81,11 +82,13 @@ def build(
         authority.inputs(task)
     inherit = (lock,) if lock is not None and executor is None else ()
     workshop = Workshop(authority, inherit, unknown)
-    progress = Progressing(workshop, plan.tasks, slots)
+    cluster = executor if isinstance(executor, Cluster) else None
+    room: Slots = cluster.slots if cluster else slots
+    progress = Progressing(workshop, plan.tasks, room, cluster.standing if cluster else None)
     board = Board(plan.tasks, plan.needs, ranks(plan.tasks, plan.needs, progress.estimates))
     try:
         with ThreadPoolExecutor(slots) if executor is None else nullcontext(executor) as pool:
-            results = run_tasks(board, Carriers(workshop), progress, pool, slots)
+            results = run_tasks(board, Carriers(workshop), progress, pool, room)
     finally:
         progress.close()
         authority.memo.save()

@@ -41,6 +41,10 @@ UnknownOption = Annotated[
         help="Files a stage would go on from, but no build made: refuse, adopt them, or set them aside (anew)."
     ),
 ]
+Cluster = Annotated[
+    str,
+    typer.Option(help="Run on the workers of this Dask scheduler, not on this machine.", metavar="ADDRESS"),
+]
 PublishedOption = Annotated[
     bool, typer.Option("--published", help="Compute no run: take the evidence published in results/.")
 ]
@@ -56,18 +60,20 @@ def build(
     renderer: RendererOption = Renderer.AUTO,
     unknown: UnknownOption = Unknown.REFUSE,
     published: PublishedOption = False,
+    cluster: Cluster = "",
 ) -> None:
     """Bring the whole paper up to date: run stale stages and chapters, judge the claims, print the pages.
 
     Example: `livingpaper build`, or `livingpaper build --preset smoke --jobs 2`, or without training anything
-    `livingpaper build --published`
+    `livingpaper build --published`, or on other machines `livingpaper build --cluster tcp://node1:8786`
     """
     if os.environ.get("LIVINGPAPER_BUILDING"):
         return  # called from within a build, by Quarto's pre-render or by a stage
     from livingpaper.command import run_build
 
     try:
-        raise typer.Exit(run_build(preset, jobs, None if no_render else renderer.value, unknown.value, published))
+        shown = None if no_render else renderer.value
+        raise typer.Exit(run_build(preset, jobs, shown, unknown.value, published, cluster))
     except KeyboardInterrupt:
         print("livingpaper: interrupted; everything finished is kept, build again to go on", file=sys.stderr)
         raise typer.Exit(130) from None

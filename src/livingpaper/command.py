@@ -3,10 +3,12 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from livingpaper.build import Built, build, open_authority
 from livingpaper.errors import ProjectError, PublicationError
 from livingpaper.execute.aside import Unknown
+from livingpaper.execute.cluster import open_cluster
 from livingpaper.execute.leftovers import sweep_build
 from livingpaper.execute.lock import build_lock
 from livingpaper.execute.outcomes import Outcome, Result
@@ -21,14 +23,17 @@ from livingpaper.tasks import Plan
 FAILED = 1
 
 
-def run_build(preset: str, jobs: int, renderer: str | None, unknown: str = "refuse", published: bool = False) -> int:
-    """Build the whole paper; without a renderer, everything but its pages."""
+def run_build(
+    preset: str, jobs: int, renderer: str | None, unknown: str = "refuse", published: bool = False, cluster: str = ""
+) -> int:
+    """Build the whole paper, here or on a cluster; without a renderer, everything but its pages."""
     began = time.monotonic()
     plan = open_plan(preset, published)
     check(plan.project)
     with build_lock(plan.project.build) as lock:
         sweep_build(plan.project)
-        built = build(plan, jobs, lock, unknown=Unknown(unknown))
+        with open_cluster(cluster, plan.project) if cluster else nullcontext() as workers:
+            built = build(plan, jobs, lock, workers, Unknown(unknown))
         prepared = prepare(built)
         rendered = PagePrinter(built, prepared, renderer).render() if renderer else None
     tell(built, prepared, rendered, time.monotonic() - began)

@@ -37,5 +37,9 @@ class BusyError(PressError):
     """Another build is at work in this project."""
 
 
+class ClusterError(PressError):
+    """The cluster that was to carry out the stages is not there, does not fit, or was lost."""
+
+
 class StageFailed(PressError):
     """A stage or chapter did not do what the workflow says; the rest of the build goes on."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from livingpaper.errors import BusyError, PressError
+from livingpaper.execute.claim import at_work
 from livingpaper.room import no_room
 
 _PATIENCE = 5.0  # seconds given to the children of a build that was killed
@@ -28,6 +29,7 @@ def build_lock(folder: Path) -> Iterator[int]:
     with open(folder / "lock", "a+b") as file:
         _acquire(file)
         _sign(file.fileno(), folder / "lock")
+        _await_jobs(folder / "cluster")
         yield file.fileno()
 
 
@@ -54,6 +56,17 @@ def _acquire(file: IO[bytes]) -> None:
             if _alive(holder) or time.monotonic() > deadline:
                 raise BusyError(_sentence(holder)) from None
             time.sleep(0.05)
+
+
+def _await_jobs(claims: Path) -> None:
+    """Wait for jobs that a killed build left on the workers of its cluster; they look after it and end."""
+    deadline = time.monotonic() + _PATIENCE
+    while worker := at_work(claims):
+        if time.monotonic() > deadline:
+            raise BusyError(
+                f"build/lock: a job of a killed build is still being ended ({worker}); try again in a moment"
+            )
+        time.sleep(0.05)
 
 
 def _holder(file: IO[bytes]) -> dict[str, Any]:

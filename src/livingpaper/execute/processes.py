@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ KILLED = 128  # exit codes from here on: a signal ended the command
 _live: set["subprocess.Popen[bytes]"] = set()
 _guard = threading.Lock()
 _ending = threading.Event()
+_LOOK = 1.0  # seconds between looks whether a job is still wanted
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Ended:
     seconds: float
 
 
-def run_job(job: Job) -> Ended:
-    """Run a job to its end; what an executor is given."""
+def run_job(job: Job, wanted: Callable[[], bool] | None = None) -> Ended:
+    """Run a job to its end, which is asked for as soon as it is no longer wanted; what an executor is given."""
     began = time.monotonic()
     Path(job.log).parent.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex
@@ -63,13 +64,24 @@ def run_job(job: Job) -> Ended:
             )
             _live.add(process)
         try:
-            code = process.wait()
+            code = process.wait() if wanted is None else _watched(process, wanted)
         finally:
             with _guard:
                 _live.discard(process)
     if code < 0:  # somebody killed the guard
         _kill_marked(mark)
     return Ended(code if code >= 0 else 128 - code, time.monotonic() - began)
+
+
+def _watched(process: "subprocess.Popen[bytes]", wanted: Callable[[], bool]) -> int:
+    """The exit code of a process that is asked to end when it is no longer wanted."""
+    while True:
+        try:
+            return process.wait(_LOOK)
+        except subprocess.TimeoutExpired:
+            if not wanted():
+                process.send_signal(signal.SIGTERM)
+                return process.wait()
 
 
 def guarded(command: Sequence[str]) -> list[str]:

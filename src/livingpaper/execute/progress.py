@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from livingpaper.execute.outcomes import Outcome, Result
+from livingpaper.execute.scheduling import Slots, count
 from livingpaper.execute.stages import Workshop
 from livingpaper.files import read_json
 from livingpaper.tasks import Task
@@ -27,9 +29,13 @@ class _Running:
 class Progressing:
     """Tells how the build stands; silent while nothing has to be executed."""
 
-    def __init__(self, workshop: Workshop, tasks: dict[str, Task], slots: int) -> None:
+    def __init__(
+        self, workshop: Workshop, tasks: dict[str, Task], slots: Slots, crew: Callable[[], str] | None = None
+    ) -> None:
         self._workshop = workshop
         self._slots = slots
+        self._crew = crew  # says who works, where that may change
+        self._crewed = ""
         self._left = dict(tasks)
         self._total = len(tasks)
         self._estimates = {name: workshop.authority.seconds(task) or _GUESS for name, task in tasks.items()}
@@ -47,6 +53,7 @@ class Progressing:
         """A task began to run."""
         running = self._running[task.id] = _Running(task, time.monotonic())
         display = self._open()
+        self._tell_crew()
         if display is None:
             _say(f"{task.id}: began")
         else:
@@ -70,6 +77,8 @@ class Progressing:
     def poll(self) -> None:
         """Show how far running tasks are."""
         left = f"about {_spoken(self.seconds_left())} left" if self._running else ""
+        if self._running:
+            self._tell_crew()
         if self._display is not None and self._row is not None:
             self._display.update(self._row, completed=self._total - len(self._left), left=left)
             for running in self._running.values():
@@ -92,7 +101,7 @@ class Progressing:
             rest = elapsed * (1 - share) / share if share > 0.02 else max(self._estimates[name] - elapsed, 1.0)
             longest = max(longest, rest)
             work += rest
-        return max(longest, work / self._slots)
+        return max(longest, work / max(count(self._slots), 1))
 
     def close(self) -> None:
         """Take the display off the terminal."""
@@ -122,6 +131,12 @@ class Progressing:
             _say(line)
         else:
             self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _tell_crew(self) -> None:
+        """Say who works, first and whenever it is somebody else."""
+        if self._crew is not None and self._crewed != (now := self._crew()):
+            self._crewed = now
+            self._say(f"cluster: {now}")
 
     def _share(self, task: Task) -> str:
         about = self._about(task)

@@ -4,6 +4,7 @@ needs it."""
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ from graphlib import TopologicalSorter
 from types import FrameType
 from typing import Protocol
 
-from livingpaper.errors import PressError
+from livingpaper.errors import ClusterError, PressError
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job, allow, end_all, run_job
 from livingpaper.room import told
 from livingpaper.tasks import Task
 
 _POLL = 0.25  # seconds between looks at the progress of running tasks
+Slots = int | Callable[[], int]  # jobs side by side; a function where workers come and go
 
 
 class Carrier(Protocol):
@@ -47,7 +49,14 @@ class Board:
     ready: set[str] = field(default_factory=set)
 
 
-def run_tasks(board: Board, carrier: Carrier, reporter: Reporter, executor: Executor, slots: int) -> dict[str, Result]:
+def count(slots: Slots) -> int:
+    """The slots there are now."""
+    return slots if isinstance(slots, int) else slots()
+
+
+def run_tasks(
+    board: Board, carrier: Carrier, reporter: Reporter, executor: Executor, slots: Slots
+) -> dict[str, Result]:
     """The result of every task on the board, carried out on `slots` slots of the executor.
 
     On Ctrl-C or SIGTERM the running children are ended, and `KeyboardInterrupt` is raised once they are.
@@ -58,10 +67,10 @@ def run_tasks(board: Board, carrier: Carrier, reporter: Reporter, executor: Exec
         with _terminable():
             while sorter.is_active():
                 board.ready.update(sorter.get_ready())
-                if not _begin_some(board, carrier, reporter, executor, slots, sorter):
+                if not _begin_some(board, carrier, reporter, executor, count(slots), sorter):
                     _collect(board, carrier, reporter, executor, sorter)
     except BaseException:
-        _stop(board)
+        _stop(board, executor)
         raise
     return board.results
 
@@ -122,6 +131,8 @@ def _collect(
     board: Board, carrier: Carrier, reporter: Reporter, executor: Executor, sorter: "TopologicalSorter[str]"
 ) -> None:
     """Wait a moment for running jobs, and take in those that ended."""
+    if not board.running:  # no slot for anything that is ready: the workers of a cluster are gone
+        time.sleep(_POLL)
     done, _ = wait(board.running, timeout=_POLL, return_when=FIRST_COMPLETED)
     for future in done:
         task = board.tasks[board.running.pop(future)]
@@ -131,9 +142,11 @@ def _collect(
 
 
 def _guarded(step: Callable[[], Result | Job]) -> Result | Job:
-    """The step's result; an error of the press or the system fails the task, not the build."""
+    """The step's result; an error of the press or the system fails the task; only a lost cluster ends the build."""
     try:
         return step()
+    except ClusterError:
+        raise
     except PressError as error:
         return Result(Outcome.FAILED, str(error))
     except OSError as error:
@@ -146,7 +159,7 @@ def _fits(board: Board, task: Task, slots: int) -> bool:
     if task.shares and any(other.name == task.name for other in others):
         return False
     taken = sum(min(other.threads, slots) for other in others)
-    return taken + min(task.threads, slots) <= slots
+    return slots > 0 and taken + min(task.threads, slots) <= slots
 
 
 def _why_skipped(board: Board, blocker: str) -> str:
@@ -155,11 +168,12 @@ def _why_skipped(board: Board, blocker: str) -> str:
     return result.reason if result.outcome is Outcome.SKIPPED else f"{board.tasks[blocker].spoken} failed"
 
 
-def _stop(board: Board) -> None:
+def _stop(board: Board, executor: Executor) -> None:
     """End every running job and wait until it is gone."""
     for future in board.running:
         future.cancel()
     end_all()
+    executor.shutdown(wait=False, cancel_futures=True)
     wait([future for future in board.running if not future.cancelled()], timeout=10)
     allow()
 

@@ -13,11 +13,14 @@ from livingpaper.execute import scheduling
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.execute.processes import Ended, Job
 from livingpaper.execute.scheduling import Board, ranks, run_tasks
+from livingpaper.params import Study
 from livingpaper.tasks import Kind, Task
+
+STUDY = Study("r", {}, ("r",))
 
 
 def task(name: str, threads: int = 1, writes: tuple[str, ...] = ()) -> Task:
-    return Task(name, Kind.STAGE, "r", "", ("true",), "m", (), (), writes, threads)
+    return Task(name, Kind.STAGE, "r", "", ("true",), "m", (), (), writes, STUDY, threads)
 
 
 class Pretending:
@@ -125,7 +128,8 @@ def test_a_task_of_more_threads_than_there_are_slots_runs_alone() -> None:
 
 
 def test_of_tasks_that_write_shared_files_one_of_a_kind_runs_at_a_time() -> None:
-    one, two = (Task("data", Kind.STAGE, run, "", ("x",), "m", (), (), ("benchmarks/**",)) for run in ("r1", "r2"))
+    shared = ("benchmarks/**",)
+    one, two = (Task("data", Kind.STAGE, run, "", ("x",), "m", (), (), shared, STUDY) for run in ("r1", "r2"))
     together = 0
     open_now: set[str] = set()
 
