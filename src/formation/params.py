@@ -17,13 +17,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from formation.errors import ParamsError
+from formation.errors import ParamsError, shown
+from formation.yamlfile import plain_yaml, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
 IDENTITY = ("benchmark", "model", "training")  # the sections that decide a trained model's bytes
 
-PositiveInt = Annotated[int, Field(ge=1)]
+MOST_SEEDS = 200  # runs of a preset
+LONGEST_NAME = 80  # characters of a preset's name: run names end in names of files, with more behind
+_MOST = 8  # mistakes told at once
+
+PositiveInt = Annotated[int, Field(ge=1, le=10**12)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what every generator takes
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -68,7 +74,7 @@ class BenchmarkParams(Frozen):
     """One dataset of symbolic key–value streams."""
 
     setting: Annotated[Setting, Field(strict=False)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     keys: Annotated[int, Field(ge=2, le=1000)]
     values: Annotated[int, Field(ge=2, le=10_000)]
     heldout_fraction: Fraction
@@ -111,8 +117,8 @@ class TrainingParams(Frozen):
     log_every: PositiveInt
     dtype: Literal["auto", "float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1, le=256)]
-    init_seed: Annotated[int, Field(ge=0)] | None
-    order_seed: Annotated[int, Field(ge=0)] | None
+    init_seed: Seed | None
+    order_seed: Seed | None
 
     @model_validator(mode="before")
     @classmethod
@@ -126,7 +132,7 @@ class RecordParams(Frozen):
     """What is measured at every checkpoint, and on how much."""
 
     probe_streams: PositiveInt
-    probe_seed: Annotated[int, Field(ge=0)]
+    probe_seed: Seed
     batch: PositiveInt
     placebos: Annotated[int, Field(ge=20)]
     bootstrap_draws: Annotated[int, Field(ge=100)]
@@ -144,19 +150,25 @@ class WindowParams(Frozen):
     censor_last: Annotated[int, Field(ge=0)]
     fdr: Fraction
     confidence: Fraction
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Params(Frozen):
     """Everything one preset says, resolved over `base.yml`."""
 
     purpose: str
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=10**9)]], Field(min_length=1, max_length=MOST_SEEDS)]
     benchmark: BenchmarkParams
     model: ModelParams
     training: TrainingParams
     record: RecordParams
     windows: WindowParams
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "Params":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {shown(self.seeds)}: two are the same")
+        return self
 
     def identity(self, seed: int) -> str:
         """SHA-256 (hex) of what decides a trained run: benchmark, model and training parameters, and the seed."""
@@ -193,7 +205,8 @@ def presets(root: Path) -> list[str]:
     """Names of the presets that exist (files of `params/` and, as `factors/<name>`, of `params/factors/`)."""
     folder = root / "params"
     files = [*folder.glob("*.yml"), *folder.glob("factors/*.yml")]
-    return sorted(f.stem for f in files if f != folder / "base.yml")
+    names = (f.stem for f in files if f != folder / "base.yml")
+    return sorted(name for name in names if PRESET_NAME.fullmatch(name) and len(name) <= LONGEST_NAME)
 
 
 def split_run(run: str, root: Path) -> tuple[str, int]:
@@ -232,38 +245,6 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice."""
-
-
-def _mapping_without_doubles(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is written twice", key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_doubles)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read safely; anything else is a `ParamsError` with file and line."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
-        raise ParamsError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ParamsError(f"{path}: expected a mapping of sections, found {type(data).__name__}")
-    return data
-
-
 def _preset_file(preset: str, root: Path) -> Path:
     plain = root / "params" / f"{preset}.yml"
     return plain if plain.is_file() else root / "params" / "factors" / f"{preset}.yml"
@@ -273,12 +254,13 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for item in overrides:
         path, sign, text = item.partition("=")
-        if not sign or not path.strip():
-            raise ParamsError(f"--set {item!r}: expected section.key=value, such as training.steps=500")
+        if not sign or not all(path.strip().split(".")):
+            raise ParamsError(f"--set {shown(item)}: expected section.key=value, such as training.steps=500")
         try:
-            value = yaml.load(text, Loader=_StrictLoader)
-        except yaml.YAMLError:
-            raise ParamsError(f"--set {item!r}: the value is not valid YAML") from None
+            value = plain_yaml(text)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise ParamsError(f"--set {shown(item)}: the value is not valid YAML: {said}") from None
         for name in reversed(path.strip().split(".")):
             value = {name: value}
         out = merge(out, value)
@@ -290,7 +272,7 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, dict[str, Any]]
     lines = []
     for mistake in error.errors():
         path = [p for p in mistake["loc"] if not (isinstance(p, str) and p.startswith("function-"))]
-        key = ".".join(map(str, path)) or "(whole file)"
+        key = ".".join(str(part)[:80] for part in path) or "(whole file)"
         origin = next((name for name, layer in reversed(layers) if _holds(layer, path)), layers[-2][0])
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
@@ -299,9 +281,9 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, dict[str, Any]]
             lines.append(f"{origin}: {key}: missing")
             continue
         value = mistake["input"]
-        shown = "" if isinstance(value, dict) and mistake["type"] != "extra_forbidden" else f" = {value!r}"
-        lines.append(f"{origin}: {key}{shown}: {message}")
-    return "; ".join(lines)
+        said = "" if isinstance(value, dict) and mistake["type"] != "extra_forbidden" else f" = {shown(value)}"
+        lines.append(f"{origin}: {key}{said}: {message}")
+    return "; ".join([*lines[:_MOST], *([f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else [])])
 
 
 def _holds(layer: Any, path: Sequence[int | str]) -> bool:

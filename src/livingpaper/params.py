@@ -3,17 +3,20 @@
 The press knows no parameter but `seeds`; what the others mean is the business of the project's own code.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livingpaper.errors import ParamsError
+from livingpaper.errors import ParamsError, shown
 from livingpaper.files import digest
 from livingpaper.validation import nearest
-from livingpaper.yamlfile import read_yaml
+from livingpaper.yamlfile import Document, KeyPath, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
+LONGEST_NAME = 80  # characters of a preset's name: run names end in names of files, with more behind
+MOST_SEEDS = 200  # runs of a preset
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
 
 
@@ -39,10 +42,13 @@ def load_study(root: Path, preset: str) -> Study:
         )
     params = merge(_layer(root / "params" / "base.yml", root), _layer(_preset_file(root, preset), root))
     seeds = params.get("seeds")
-    plain = isinstance(seeds, list) and all(type(seed) is int and 0 <= seed < 10**9 for seed in seeds)
-    if not plain or not seeds or len(set(seeds)) < len(seeds):
+    seeds = seeds if isinstance(seeds, list) else []
+    plain = all(type(seed) is int and 0 <= seed < 10**9 for seed in seeds)
+    if not plain or not 0 < len(seeds) <= MOST_SEEDS or len(set(seeds)) < len(seeds):
+        name = _preset_file(root, preset).relative_to(root).as_posix()
         raise ParamsError(
-            f"params/{preset}.yml: seeds = {seeds!r}: expected different whole numbers, such as [1, 2, 3]"
+            f"{name}: seeds = {shown(params.get('seeds'))}: expected different whole numbers, at most {MOST_SEEDS}, "
+            "such as [1, 2, 3]"
         )
     return Study(preset, params, tuple(f"{preset}-s{seed}" for seed in seeds))
 
@@ -51,7 +57,8 @@ def presets(root: Path) -> list[str]:
     """Names of the presets that exist in `params/` and `params/factors/`."""
     folder = root / "params"
     files = [*folder.glob("*.yml"), *folder.glob("factors/*.yml")]
-    return sorted(f.stem for f in files if f != folder / "base.yml" and PRESET_NAME.fullmatch(f.stem))
+    names = (f.stem for f in files if f != folder / "base.yml")
+    return sorted(name for name in names if PRESET_NAME.fullmatch(name) and len(name) <= LONGEST_NAME)
 
 
 def split_run(root: Path, run: str) -> tuple[str, int]:
@@ -77,12 +84,27 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _layer(path: Path, root: Path) -> dict[str, Any]:
     name = path.relative_to(root).as_posix()
-    data = read_yaml(path, name, ParamsError).data
+    document = read_yaml(path, name, ParamsError)
+    data = document.data
     if data is None:
         return {}
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+    if not isinstance(data, dict):
         raise ParamsError(f"{name}: expected a mapping of sections, found {type(data).__name__}")
+    _check_json(data, (), document)
     return data
+
+
+def _check_json(data: Any, path: KeyPath, document: Document) -> None:
+    """Refuse what JSON has no form for: parameters are digested, stored and published as JSON."""
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            _check_json(value, (*path, key), document)
+    elif not isinstance(data, str | int | float | None) or (isinstance(data, float) and not math.isfinite(data)):
+        kind = "number that is not finite" if isinstance(data, float) else f"{type(data).__name__}; put it in quotes"
+        raise ParamsError(
+            f"{document.place(path)}: {'.'.join(map(str, path))} = {shown(str(data))}: "
+            f"expected a number, text, true, false, null, list or mapping, found a {kind}"
+        )
 
 
 def _preset_file(root: Path, preset: str) -> Path:

@@ -47,6 +47,15 @@ def test_base_explains_every_value() -> None:
         ("nonsense", ["nonsense", "section.key=value"]),
         ("training.steps=[", ["training.steps=[", "YAML"]),
         ("seeds=[]", ["seeds", "at least 1"]),
+        ("seeds=[1, 1]", ["seeds", "two are the same"]),
+        ("seeds=[1000000000]", ["seeds", "less than 1000000000"]),
+        ("benchmark.seed=99999999999999999999", ["benchmark.seed", "less than 9223372036854775808"]),
+        ("training.steps=1000000000000000000000", ["training.steps", "less than or equal to"]),
+        ("training.steps={[]: 1}", ["training.steps=", "key that is no word"]),
+        ("training.steps=2001-99-99", ["training.steps=2001-99-99", "month"]),
+        ("training.steps=" + "[" * 5000, ["training.steps=[", "nested more than 50"]),
+        ("training..steps=1", ["training..steps=1", "section.key=value"]),
+        ("training.steps=" + "9" * 4000, ["training.steps", "…"]),
     ],
 )
 def test_a_bad_override_is_named(override: str, words: list[str]) -> None:

@@ -89,6 +89,30 @@ def test_no_text_is_a_run_that_leaves_its_folder(run: str) -> None:
     assert ".." not in run
 
 
+def test_a_preset_of_very_many_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/base.yml").write_text(f"seeds: {list(range(201))}\n")
+    (tmp_path / "params/own.yml").write_text("")
+    with pytest.raises(ParamsError, match=r"params/own.yml: seeds = .*…: expected .*at most 200"):
+        params.load_study(tmp_path, "own")
+
+
+@pytest.mark.parametrize("value", [".nan", "-.inf", "2001-01-01", "[1, {b: 2001-01-01T00:00:00Z}]"])
+def test_parameters_are_what_json_can_hold(tmp_path: Path, value: str) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/base.yml").write_text(f"seeds: [1]\ndice:\n  a: {value}\n")
+    (tmp_path / "params/own.yml").write_text("")
+    with pytest.raises(ParamsError, match=r"params/base.yml:3: dice\.a.* = .*: expected a number, text"):
+        params.load_study(tmp_path, "own")
+
+
+def test_a_name_too_long_for_files_is_no_preset(tmp_path: Path) -> None:
+    (tmp_path / "params").mkdir()
+    for length in (80, 81):
+        (tmp_path / f"params/{'a' * length}.yml").write_text("seeds: [1]\n")
+    assert params.presets(tmp_path) == ["a" * 80] == formation.params.presets(tmp_path)
+
+
 @pytest.mark.parametrize("seeds", ["3", "[]", "[1, 1]", "[-1]", "[1.5]", "[true]", '["1"]', "null", "{a: 1}"])
 def test_seeds_are_different_whole_numbers(tmp_path: Path, seeds: str) -> None:
     (tmp_path / "params").mkdir()

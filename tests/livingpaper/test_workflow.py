@@ -77,7 +77,7 @@ MISTAKES = {
     "code in YAML": (
         "says: Throws the dice of a run.",
         "says: !!python/object/apply:os.system [ls]",
-        r"not valid YAML: could not determine a constructor",
+        r"not valid YAML: line 8: tag .*os.system': expected plain YAML",
     ),
 }
 
