@@ -114,8 +114,10 @@ class PagePrinter:
         }
 
     def _reads(self, printing: Printing) -> dict[str, str | None]:
-        """Digest of every file the pages of a printing are made of."""
-        return {**self._shared_reads, **self._digests({printing.fragments, *printing.notebooks.values()})}
+        """Digest of every file the pages of a printing are made of; where a chapter was executed, not its source."""
+        sources = self._project.chapters.values()
+        chapters = {printing.notebooks.get(source, self._project.root / source) for source in sources}
+        return {**self._shared_reads, **self._digests({printing.fragments, *chapters})}
 
     @cached_property
     def _shared_reads(self) -> dict[str, str | None]:
@@ -123,7 +125,7 @@ class PagePrinter:
         root = self._project.root
         profiles = {root / f"_quarto-{printing.run}.yml" for printing in self._prepared.printings}  # made for Quarto
         files = {path for pattern in _SOURCES for path in root.glob(pattern)} - profiles
-        files |= {root / page for page in self._project.pages}
+        files |= {root / page for page in self._project.pages if page not in self._project.chapters.values()}
         files |= set(linked(self._project))
         files |= {root / run.path for judgement in self._prepared.judgements for run in judgement.runs}
         files |= set((Path(livingpaper.__file__).parent / "render" / "assets").rglob("*"))
