@@ -173,10 +173,10 @@ class SiteHandler(SimpleHTTPRequestHandler):
             site = Path(self.directory)
             below = name.lstrip("/") + ("index.html" if name.endswith("/") else "")
             path = (site / below).resolve(strict=True)
-            found = path.is_file() or (path / "index.html").is_file()
+            page = (path / "index.html").resolve(strict=True) if path.is_dir() else path
         except (OSError, RuntimeError, ValueError):  # not there, a loop of links, no text, a NUL
             return None
-        return path if found and path.is_relative_to(site) else None
+        return path if page.is_file() and page.is_relative_to(site) and path.is_relative_to(site) else None
 
     def list_directory(self, path: Any) -> None:
         """Refuse: folders are not listed."""

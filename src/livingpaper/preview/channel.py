@@ -1,6 +1,5 @@
 """What open pages are told: which printing is new, and whether something is wrong."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -32,32 +31,28 @@ class Channel:
     """The latest news, for any number of listeners."""
 
     def __init__(self, printed: Mapping[str, str] | None = None) -> None:
-        self._changed = threading.Condition()
-        self._number = 0
-        self._news = News(printed=dict(printed or {}))
+        self._latest = 0, News(printed=dict(printed or {}))
+
+    @property
+    def latest(self) -> tuple[int, News]:
+        """The latest news, and the number that tells them from those before."""
+        return self._latest
 
     @property
     def news(self) -> News:
         """The latest news."""
-        return self._news
+        return self._latest[1]
 
     def tell(self, mood: Mood, says: str = "") -> None:
         """Say how the preview stands."""
-        self._put(replace(self._news, mood=mood, says=says))
+        self._put(replace(self.news, mood=mood, says=says))
 
     def printed(self, folder: str, mark: str) -> None:
         """Say which printing lies in a folder of the site; pages of another mark reload."""
-        self._put(replace(self._news, printed={**self._news.printed, folder: mark}))
-
-    def after(self, number: int, seconds: float) -> tuple[int, News]:
-        """The latest news and its number, as soon as it is later than `number` or the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._number > number, seconds)
-            return self._number, self._news
+        self._put(replace(self.news, printed={**self.news.printed, folder: mark}))
 
     def _put(self, news: News) -> None:
-        with self._changed:
-            if news != self._news:
-                self._news = news
-                self._number += 1
-                self._changed.notify_all()
+        """Only one thread tells; what listeners see changes in one step."""
+        number, before = self._latest
+        if news != before:
+            self._latest = number + 1, news

@@ -16,7 +16,7 @@ from livingpaper.serve import SiteHandler, SiteServer, listen
 EVENTS, SCRIPT = "/_preview/events", "/_preview/reload.js"
 _HEAD = b"</head>"
 _CODE = Path(__file__).with_name("reload.js").read_bytes()
-_LOOK = 0.5  # seconds between looks whether a listener is still there
+_LOOK = 0.1  # seconds between looks for news
 _BEAT = 15.0  # seconds between signs of life on a quiet stream
 _NOT_YET = (
     b'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Preview</title></head>\n<body><main>'
@@ -89,9 +89,9 @@ class PreviewHandler(SiteHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         seen, beat = -1, time.monotonic()
-        while not select.select([self.connection], [], [], 0)[0]:  # a listener says nothing: it has gone
-            number, news = self._channel.after(seen, _LOOK)
-            if number > seen:
+        while not select.select([self.connection], [], [], _LOOK)[0]:  # a listener says nothing: it has gone
+            number, news = self._channel.latest
+            if number != seen:
                 self.wfile.write(f"data: {json.dumps(asdict(news))}\n\n".encode())
             elif time.monotonic() - beat > _BEAT:
                 self.wfile.write(b":\n\n")
