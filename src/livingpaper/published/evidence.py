@@ -33,27 +33,29 @@ class Sources:
         return f"Evidence computed here; {count} differ from those published on {published.published}."
 
     def table(self, run: str) -> str:
-        """Every printed run with the source of its evidence; of published ones version, cost and command."""
+        """Every printed run with the source of its evidence, and the commands that make it again."""
         rows = [
             [f"**{escape(one)}**" if one == run else escape(one), escape(self.sentence(one)), *self._about(one)]
             for one in self._plan.runs
         ]
-        return table(["run", "evidence", "code", "cost", "made again by"], rows)
+        commands = " · ".join(dict.fromkeys(code(self._command(one)) for one in self._plan.runs))
+        return table(["run", "evidence", "code", "cost"], rows) + f"\n\nMade again by {commands}."
 
-    def _about(self, run: str) -> tuple[str, str, str]:
+    def _about(self, run: str) -> tuple[str, str]:
+        """Version and cost of what was published; what is computed here is of today's version."""
         publication = self._published.get(run)
         if publication is None:
-            return "this checkout", "", code(f"livingpaper build --preset {self._preset(run)}")
+            return "this checkout", ""
         commit = publication.version.commit
-        version = code(commit[:10]) + (" with changes" if publication.version.modified else "") if commit else "unknown"
-        return (
-            version,
-            f"{_spoken(publication.seconds)} on {escape(publication.machine['processor'])}",
-            code(publication.regenerate),
-        )
+        changed = " with changes" if publication.version.modified else ""
+        processor = publication.machine.get("processor", "an unknown processor")
+        version = code(commit[:10]) + changed if commit else "unknown"
+        return version, f"{_spoken(publication.seconds)} on {escape(processor)}"
 
-    def _preset(self, run: str) -> str:
-        return next(study.preset for study in self._plan.studies if run in study.runs)
+    def _command(self, run: str) -> str:
+        publication = self._published.get(run)
+        preset = next(study.preset for study in self._plan.studies if run in study.runs)
+        return publication.regenerate if publication else f"livingpaper build --preset {preset}"
 
     @property
     def _published(self) -> Mapping[str, Publication]:
