@@ -18,14 +18,14 @@ help: ## show this list
 	@echo "make lock                  pin the newest versions that fit pyproject.toml into requirements.lock"
 	@echo "make clean                 delete what can be made again (artifacts/ build/ _site/)"
 	@echo
-	@echo "Variables: PARAMS=<preset of params/>, JOBS=<processes>, PORT, PYTHON=<interpreter for .venv>"
+	@echo "Variables: PARAMS=<preset of params/>, PUBLISHED=1 (compute nothing, print results/), JOBS=<processes>, PORT, PYTHON=<interpreter for .venv>"
 	@echo "More: .venv/bin/livingpaper --help, .venv/bin/formation --help"
 
 .venv:
 	@$(PYTHON) tools/make_venv.py
 
 paper: .venv ## train, measure, execute, judge and print
-	@$(BIN)/livingpaper build --preset $(PARAMS) --jobs $(JOBS)
+	@$(BIN)/livingpaper build --preset $(PARAMS) --jobs $(JOBS) $(if $(PUBLISHED),--published)
 
 serve: .venv
 	@$(BIN)/livingpaper serve --port $(PORT)
