@@ -10,6 +10,8 @@ from typing import Any
 from livingpaper.errors import PointerError, PressError
 from livingpaper.room import no_room
 
+_SMALL = 64 * 1024  # bytes
+
 
 def write_bytes(path: Path, data: bytes, lasting: bool = True) -> None:
     """Write `data` to `path` atomically (temporary file beside it, fsync, rename); on failure the old file stands.
@@ -43,8 +45,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON data atomically, the same bytes for the same data; non-finite numbers are refused."""
-    write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON data atomically, the same bytes for the same data; non-finite numbers are refused.
+
+    A file that holds them already is left alone: most of what a build writes down is as it was.
+    """
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    if not _holds(path, text.encode()):
+        write_text(path, text)
 
 
 def read_json(path: Path) -> Any:
@@ -61,6 +68,13 @@ def digest(data: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return os.path.getsize(path) == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
 def bytes_digest(data: bytes) -> str:
     """SHA-256 (hex) of bytes."""
     return hashlib.sha256(data).hexdigest()
@@ -68,7 +82,9 @@ def bytes_digest(data: bytes) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size < _SMALL:
+            return bytes_digest(file.read())  # most files: no buffer has to be made for them
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -6,7 +6,7 @@ A page of the book asks for one with `::: {.livingpaper page="claims-ledger"}`.
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from functools import cache
 
 from livingpaper import patterns
 from livingpaper.claims.callout import badge, quorum, sentence
@@ -118,10 +118,15 @@ def _cell(one: RunJudgement, chapter: str, run: str, places: Mapping[str, str], 
     text = f"{one.status}{value}"
     if at is None or one.run not in places or run not in places:
         return text
-    target = posixpath.join(places[one.run], str(PurePosixPath(chapter).with_suffix(".html")))
-    here = posixpath.join(places[run], posixpath.dirname(str(PurePosixPath(at).with_suffix(".html"))))
-    url = posixpath.relpath(posixpath.join("/", target), posixpath.join("/", here))
-    return f'`<a href="{url}">`{{=html}}{text}`</a>`{{=html}}'
+    way = _way(posixpath.join(places[run], posixpath.dirname(at)), places[one.run])
+    return f'`<a href="{way}{posixpath.splitext(chapter)[0]}.html">`{{=html}}{text}`</a>`{{=html}}'
+
+
+@cache
+def _way(here: str, there: str) -> str:
+    """From one folder of the site to another, both relative to its root: empty, or ending in a slash."""
+    way = posixpath.relpath(posixpath.join("/", there), posixpath.join("/", here))
+    return "" if way == "." else f"{way}/"
 
 
 def _page_with(project: Project, name: str) -> str | None:

@@ -21,6 +21,7 @@ from livingpaper.pointers import follow, parse_pointer, read_artifact
 
 PREFIXES = ("run", "study", "runs", "shared")
 _HOLE = re.compile(r"\{([^{}]*)\}")
+_KEPT = 1 << 17  # globs: more than a study of a thousand runs has
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -76,7 +77,7 @@ def wild(glob: str) -> bool:
 
 def matches(glob: str, path: str) -> bool:
     """Whether a path relative to `artifacts` is one that the glob declares, whatever its pointers lead to."""
-    return _regex(glob).fullmatch(path) is not None
+    return _regex(glob).fullmatch(path) is not None if wild(glob) or "{" in glob else glob == path
 
 
 def can_meet(one: str, other: str) -> bool:
@@ -107,17 +108,18 @@ def _fill(artifacts: Path, glob: str) -> str | None:
     return glob
 
 
+@lru_cache(maxsize=_KEPT)
 def _plain(glob: str) -> str:
     return _HOLE.sub("*", glob)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def _literal(glob: str) -> str:
     """What every match begins with."""
     return re.split(r"[*?]", _plain(glob), maxsplit=1)[0]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def _regex(glob: str) -> re.Pattern[str]:
     parts = _plain(glob).split("/")
     text = ""
@@ -131,7 +133,7 @@ def _regex(glob: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     if not one or not other:
         return all(part == "**" for part in one or other)

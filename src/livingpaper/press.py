@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from livingpaper import patterns
 from livingpaper.build import Built
 from livingpaper.claims.judging import Judgement
 from livingpaper.claims.model import Claim, load_claims
@@ -105,8 +104,7 @@ def trouble(built: Built, claim: Claim, run: str, path: str) -> str | None:
 
 def _writers(built: Built, path: str) -> list[Task]:
     """The tasks that write an artifact."""
-    below = path.removeprefix("artifacts/")
-    return [task for task in built.plan.tasks.values() if any(patterns.matches(glob, below) for glob in task.writes)]
+    return built.plan.writers.of(path.removeprefix("artifacts/"))
 
 
 def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str], evidence: str) -> Printing:

@@ -58,7 +58,8 @@ class Project:
 
     def relative(self, path: Path) -> str:
         """A path as it is called in manifests and messages: relative to the project where it lies in it."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+        text, root = path.as_posix(), self.root.as_posix()
+        return text.removeprefix(f"{root}/") or text
 
     @property
     def pages(self) -> tuple[str, ...]:

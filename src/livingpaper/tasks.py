@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from livingpaper import patterns
@@ -11,6 +12,7 @@ from livingpaper.params import Study
 from livingpaper.project import MARKER, Project
 from livingpaper.published.homes import Homes
 from livingpaper.workflow import Per, Stage, Workflow, load_workflow
+from livingpaper.writers import Writers
 
 
 class Kind(StrEnum):
@@ -75,6 +77,11 @@ class Plan:
         """Every study of which runs are printed, the paper's own first."""
         return (self.study, *self.guests)
 
+    @cached_property
+    def writers(self) -> Writers:
+        """Who writes which artifact."""
+        return Writers(self.tasks.values())
+
     @property
     def runs(self) -> tuple[str, ...]:
         """Every run that is printed."""
@@ -97,7 +104,8 @@ def make_plan(
     found = [*_tasks(project, study, workflow, compute)]
     found += [task for guest in guests for task in _tasks(project, guest, workflow, False)]
     tasks = {task.id: task for task in found}
-    needs = {task.id: _needed(task, tasks) for task in tasks.values()}
+    writers = Writers(tasks.values())
+    needs = {task.id: writers.before(task) for task in tasks.values()}
     try:
         order = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
@@ -165,18 +173,3 @@ def _fill(word: str, run: str, preset: str) -> str:
 def _globs(written: list[str], home: str, study: Study) -> tuple[str, ...]:
     found = (glob for pattern in written for glob in patterns.resolve(pattern, home, study.preset, study.runs))
     return tuple(dict.fromkeys(found))
-
-
-def _needed(task: Task, tasks: dict[str, Task]) -> frozenset[str]:
-    """Tasks that may write what `task` reads."""
-    return frozenset(
-        other.id
-        for other in tasks.values()
-        if other.id != task.id
-        and any(
-            patterns.can_meet(read, written)
-            for written in other.writes
-            if other.scope == task.scope or not shared(written)  # each run makes sure of its own shared files
-            for read in task.reads
-        )
-    )

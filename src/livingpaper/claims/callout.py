@@ -4,9 +4,11 @@ A callout has one of five types, which stand for the five statuses in this order
 hypothesis, `caution` Next test, `warning` Unsupported, `important` Negative result.
 """
 
+import os
 import string
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +70,23 @@ def sentence(claim: Claim, judgement: RunJudgement | None) -> str:
 
 def run_table(judgement: Judgement, root: Path) -> str:
     """Value, interval and status of every run."""
+    return _run_table(judgement.runs, tuple(os.path.isfile(f"{root}/{run.path}") for run in judgement.runs))
+
+
+@lru_cache(maxsize=256)
+def _run_table(runs: tuple[RunJudgement, ...], there: tuple[bool, ...]) -> str:
+    """The table, made once for the printings of all runs; a run whose artifact is `there` leads to it."""
     rows = [
         [
-            link(escape(run.run), run.path) if (root / run.path).is_file() else escape(run.run),
+            link(escape(run.run), run.path) if exists else escape(run.run),
             _value(run),
             _interval(run.evidence),
             "" if run.evidence is None or run.evidence.n is None else str(run.evidence.n),
             run.status.value,
         ]
-        for run in judgement.runs
+        for run, exists in zip(runs, there, strict=True)
     ]
-    unit = next((run.evidence.unit for run in judgement.runs if run.evidence and run.evidence.unit), "")
+    unit = next((run.evidence.unit for run in runs if run.evidence and run.evidence.unit), "")
     return table(["run", f"value ({escape(unit)})" if unit else "value", "interval", "n", "status"], rows)
 
 

@@ -17,9 +17,15 @@ class Sources:
     def __init__(self, plan: Plan, memo: Memo) -> None:
         self._plan = plan
         self._memo = memo
+        self._sentences: dict[str, str] = {}
 
     def sentence(self, run: str) -> str:
         """Where the evidence of a run comes from, for its pages."""
+        if run not in self._sentences:
+            self._sentences[run] = self._sentence(run)
+        return self._sentences[run]
+
+    def _sentence(self, run: str) -> str:
         publication = self._published.get(run)
         if publication is not None:
             return f"Published evidence of {publication.published}. {self._standing[run].sentence}"
