@@ -72,7 +72,7 @@ def learning_curves(study: Study) -> Plot:
 
 
 def flips(study: Study) -> Plot:
-    """Value-twin and key-twin flips, and the share of a shortcut's errors that the model repeats.
+    """Value-twin and key-twin flips, the best shortcut's key-twin flip, and the share of a shortcut's errors repeated.
 
     The shortcut is the one whose errors the model repeats most on its plateau; without a plateau, the best one.
     """
@@ -93,7 +93,8 @@ def flips(study: Study) -> Plot:
     if before is not None and before["outcome"] == "born":
         born.append(Mark(before["step"], "birth of the shortcut", before["low"], before["high"], style.VERMILION))
     y = Axis("share of reads", low=-0.02, high=1.03)
-    panel = Panel("IID streams and their twins", STEP, y, series=series, marks=born)
+    levels = [Level(this.analysis["best_shortcut_flip"][TWINS]["score"], "best shortcut, key twin")]
+    panel = Panel("IID streams and their twins", STEP, y, series=series, levels=levels, marks=born)
     return Plot("formation-flips", [panel], panel_height=2.4)
 
 

@@ -96,8 +96,7 @@ def _weights(split: SplitName, series: Series, params: Params) -> Float[np.ndarr
 
 
 def _birth(series: Series, weights: Float[np.ndarray, "draw stream"], rule: WindowParams) -> Birth:
-    threshold = 0.0 if series.metric is Metric.ABOVE_SHORTCUT else None
-    return find_birth(series, weights, rule, seed_of(series.name, rule), threshold)
+    return find_birth(series, weights, rule, seed_of(series.name, rule))
 
 
 def _two_births(

@@ -47,11 +47,13 @@ def _split_series(
     right = np.stack([answers.correct for answers in said], axis=1).astype(np.float64)
     log_prob = np.stack([answers.log_prob for answers in said], axis=1).astype(np.float64)
 
-    def series(metric: Metric, values: np.ndarray, reads: ReadsFrame, placebos: np.ndarray) -> Series:
+    def series(
+        metric: Metric, values: np.ndarray, reads: ReadsFrame, placebos: np.ndarray, rival: np.ndarray | None = None
+    ) -> Series:
         streams = len(frame.split.tokens)
         stream = frame.split.reads.stream[reads.rows]
         counts = np.bincount(stream, minlength=streams).astype(np.float64)
-        return Series(metric, name, steps, stream_sums(values, stream, streams), counts, placebos)
+        return Series(metric, name, steps, stream_sums(values, stream, streams), counts, placebos, rival)
 
     out = [
         series(Metric.ACCURACY, right, frame.all, _placebos(outcomes, f"{name}/accuracy")),
@@ -63,7 +65,9 @@ def _split_series(
         heuristics = frame.stale.heuristics
         best = heuristics.right[heuristics.names.index(best_heuristic(frame.stale))]
         out.append(series(Metric.STALE_ACCURACY, stale, frame.stale, placebos))
-        out.append(series(Metric.ABOVE_SHORTCUT, stale - best[:, None], frame.stale, placebos - best.mean()))
+        nothing = np.zeros(len(frame.split.tokens))  # its rival's score is subtracted already
+        above, placebos = stale - best[:, None], placebos - best.mean()
+        out.append(series(Metric.ABOVE_SHORTCUT, above, frame.stale, placebos, nothing))
     return out
 
 
@@ -74,7 +78,10 @@ def _flip_series(
     steps: Int[np.ndarray, "checkpoint"],
     outcomes: Sequence[Outcomes],
 ) -> Series:
-    """P(base right and twin right) over affected reads; streams are numbered as in the base split, so flips pair."""
+    """P(base right and twin right) over affected reads; streams are numbered as in the base split, so flips pair.
+
+    The rival of a key-twin flip is the shortcut that follows the twin on most of these reads.
+    """
     affected = np.flatnonzero(twin.twin.affected)
     rows = twin.rows[affected]
     both = [one.answers[twin.base].correct[rows] & one.twins[key].correct[affected] for one in outcomes]
@@ -86,6 +93,7 @@ def _flip_series(
         numerators=stream_sums(np.stack(both, axis=1).astype(np.float64), stream, streams),
         denominators=np.bincount(stream, minlength=streams).astype(np.float64),
         placebos=_placebos(outcomes, f"{twin_name(key)}/flip"),
+        rival=None if twin.shortcut is None else stream_sums(twin.shortcut.flips, stream, streams),
     )
 
 

@@ -5,8 +5,8 @@ leaves a choice, this is the choice:
 
 - *Born* is a crossing: the first of `consecutive` checkpoints above the level, each with a paired bootstrap that
   excludes the baseline, and behind a checkpoint that is not. A series that starts above its level was not seen rising.
-- The level is baseline + `birth_fraction` × (peak − baseline). With a `threshold` (the best heuristic's score) it is
-  the threshold, and the bootstrap must exclude the threshold: a birth of what the threshold cannot explain.
+- The level is baseline + `birth_fraction` × (peak − baseline). For a series with a rival (the best heuristic on
+  the same reads) it is the rival's score, and the paired bootstrap must exclude that: a birth of what the rival cannot explain.
 - A run of such checkpoints that reaches the end of training counts, however short, but a birth among the last
   `censor_last` checkpoints, or in a run cut short by the end, is *censored*: nobody saw it last.
 - The interval repeats the whole rule on every bootstrap draw of streams, with the draw's own change point, baseline,
@@ -84,14 +84,12 @@ def find_birth(
     weights: Float[np.ndarray, "draw stream"],
     rule: WindowParams,
     seed: int,
-    threshold: float | None = None,
 ) -> Birth:
     """The birth of a behaviour (steps), with its losses.
 
-    `weights` are bootstrap counts of streams; `threshold`, in the series' unit, replaces the level of the rule.
-    Raises `MeasureError` if there are too few checkpoints for a gate.
+    `weights` are bootstrap counts of streams. Raises `MeasureError` if there are too few checkpoints for a gate.
     """
-    rise = find_rise(series, weights, rule, seed, threshold)
+    rise = find_rise(series, weights, rule, seed)
     rest = series.between(rise.index or 0).negated()
     if len(rest.steps) < 2 * rule.min_segment:
         return Birth(rise, ())
@@ -104,23 +102,25 @@ def find_rise(
     weights: Float[np.ndarray, "draw stream"],
     rule: WindowParams,
     seed: int,
-    threshold: float | None = None,
 ) -> Change:
     """The first lasting rise of a series, if it passes the gate."""
     found = gate(series.values(), series.placebos, rule, seed)
-    level = found.baseline + rule.birth_fraction * found.rise if threshold is None else threshold
+    rival, rivals = series.rival_value(), series.rival_draws(weights)
+    level = found.baseline + rule.birth_fraction * found.rise if rival is None else rival
     draws = series.draws(weights)
     empty = np.isnan(draws).any(1)  # a draw of streams without a read to measure on dates nothing
     draws[empty] = series.values()
+    if rivals is not None:
+        rivals[empty] = level
     if not found.opened:
         return _undated(series, found, level, len(draws))
-    low = excess_low(draws, found, rule, threshold)
+    low = excess_low(draws, found, rule, rivals)
     above = (series.values() > level) & (low > 0)
     index = int(first_run(above, rule.consecutive))
     if index == len(above):
         return _undated(series, found, level, len(draws))
-    excess = series.values() - (found.baseline if threshold is None else threshold)
-    steps = np.where(empty, np.nan, _steps_in_draws(series.steps, draws, excess - low, rule, threshold))
+    excess = series.values() - (found.baseline if rival is None else rival)
+    steps = np.where(empty, np.nan, _steps_in_draws(series.steps, draws, excess - low, rule, rivals))
     return _dated(series, found, level, index, steps, rule)
 
 
@@ -138,11 +138,11 @@ def first_run(above: Bool[np.ndarray, "*batch checkpoint"], consecutive: int) ->
 
 
 def excess_low(
-    draws: Draws, found: Gate, rule: WindowParams, threshold: float | None = None
+    draws: Draws, found: Gate, rule: WindowParams, rivals: Float[np.ndarray, "draw"] | None = None
 ) -> Float[np.ndarray, "checkpoint"]:
-    """Lower bootstrap bound of each checkpoint's excess over the baseline of the same draw, or over the threshold."""
-    floor = np.median(draws[:, : found.change], axis=1, keepdims=True) if threshold is None else threshold
-    return interval(draws - floor, rule.confidence)[0]
+    """Lower bootstrap bound of each checkpoint's excess over the baseline of the same draw, or over the rival there."""
+    floor = np.median(draws[:, : found.change], axis=1) if rivals is None else rivals
+    return interval(draws - floor[:, None], rule.confidence)[0]
 
 
 def _steps_in_draws(
@@ -150,15 +150,15 @@ def _steps_in_draws(
     draws: Draws,
     slack: Float[np.ndarray, "checkpoint"],
     rule: WindowParams,
-    threshold: float | None,
+    rivals: Float[np.ndarray, "draw"] | None,
 ) -> Float[np.ndarray, "draw"]:
     """The birth step of every draw, infinite where it has none; `slack` is how far an excess must be above zero."""
-    if threshold is None:
+    if rivals is None:
         _, change = cusum(draws, rule.min_segment)
         floor, peak = baseline_and_peak(draws, change)
         level = floor + rule.birth_fraction * (peak - floor)
     else:
-        floor = level = np.full(len(draws), threshold)
+        floor = level = rivals
     above = (draws > level[:, None]) & (draws - floor[:, None] > slack)
     return np.asarray(np.append(steps.astype(np.float64), np.inf)[first_run(above, rule.consecutive)])
 

@@ -12,6 +12,7 @@ from formation.benchmark.streams import Split, SplitName, Twin, TwinKind
 from formation.params import RecordParams
 from formation.record.probe_set import EVALUATION, ProbeSet
 from formation.record.rows import Stratum
+from formation.record.twin_shortcuts import ShortcutFlips, best_flips
 
 POSITION_BIN = 8  # tokens
 STALE_LAG_BASE = 100
@@ -77,6 +78,7 @@ class TwinFrame:
     twin: Twin
     answers: Int[np.ndarray, "read"]  # token ids right in the twin
     permuted: Int[np.ndarray, "placebo affected"]  # permutations of the affected reads
+    shortcut: ShortcutFlips | None  # key twins: the heuristic that follows them most; null without an affected read
 
 
 def frames(dataset: Dataset, record: RecordParams) -> dict[SplitName, Frame]:
@@ -98,7 +100,8 @@ def twin_frames(dataset: Dataset, probe: ProbeSet, record: RecordParams) -> dict
         rng = _rng(record, name, 1 + list(TwinKind).index(kind))
         permuted = rng.permuted(np.tile(np.arange(int(twin.affected.sum())), (record.placebos, 1)), axis=1)
         right = split.vocabulary.value(0) + twin.value
-        out[name, kind] = TwinFrame(base, rows, streams, split, twin, right, permuted)
+        shortcut = best_flips(split, twin) if kind is TwinKind.KEY else None
+        out[name, kind] = TwinFrame(base, rows, streams, split, twin, right, permuted, shortcut)
     return out
 
 

@@ -1,4 +1,4 @@
-"""An analysis as JSON data (`birth-windows/1`): dates in steps, metrics in their own unit, and the rule behind them."""
+"""An analysis as JSON data (`birth-windows/2`): dates in steps, metrics in their own unit, and the rule behind them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,22 +10,26 @@ from formation.benchmark.streams import SplitName
 from formation.record.analysis import Analysis, TwoBirths
 from formation.record.assemble import best_heuristic
 from formation.record.births import Birth, Change
-from formation.record.frames import Frame
+from formation.record.frames import Frame, TwinFrame
+from formation.record.outcomes import TwinKey
 from formation.record.rows import Row
 from formation.record.series import Metric, Series
 from formation.record.triggers import Trigger, Window
 
-SCHEMA = "birth-windows/1"
+SCHEMA = "birth-windows/2"
 LEAST_DEFINED = 0.5  # share of reads a heuristic must have an answer to for a plateau to be named after it
 
 
-def analysis_json(run: Run, rows: list[Row], frames: Mapping[SplitName, Frame], found: Analysis) -> dict[str, Any]:
+def analysis_json(
+    run: Run, rows: list[Row], frames: Mapping[SplitName, Frame], twins: Mapping[TwinKey, TwinFrame], found: Analysis
+) -> dict[str, Any]:
     """The whole analysis of a run."""
     return {
         "schema": SCHEMA,
         **origin_json(run, rows, found),
         "rule": run.params.section("windows"),
         "best_shortcut": _best_shortcuts(frames),
+        "best_shortcut_flip": _best_shortcut_flips(twins),
         "births": [_birth_json(found.table[key], birth) for key, birth in found.births.items()],
         "two_births": [_two_births_json(two, rows, found) for two in found.two_births],
         "windows": [_window_json(window) for window in found.windows],
@@ -96,6 +100,20 @@ def _best_shortcuts(frames: Mapping[SplitName, Frame]) -> dict[str, Any]:
             score = frame.stale.heuristics.scores[best]
             out[name.value] = {"heuristic": best.value, "label": best.label, "score": score, "n": len(frame.stale.rows)}
     return out
+
+
+def _best_shortcut_flips(twins: Mapping[TwinKey, TwinFrame]) -> dict[str, Any]:
+    """The heuristic that follows the key twin on most affected reads of each split: what retrieval must exceed."""
+    return {
+        name.value: {
+            "heuristic": found.heuristic.value,
+            "label": found.heuristic.label,
+            "score": found.rate,
+            "n": len(found.flips),
+        }
+        for (name, _), frame in twins.items()
+        if (found := frame.shortcut) is not None
+    }
 
 
 def _two_births_json(two: TwoBirths, rows: list[Row], found: Analysis) -> dict[str, Any]:

@@ -33,7 +33,11 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True)
 class Series:
-    """A ratio of sums over streams at every checkpoint, with the same ratio for each placebo."""
+    """A ratio of sums over streams at every checkpoint, with the same ratio for each placebo.
+
+    `rival` is what must be exceeded for the metric to say that something was born which its rival cannot explain: the
+    numerators of the best heuristic on the same reads. Without one, a birth is a rise over the series' own baseline.
+    """
 
     metric: Metric
     split: SplitName
@@ -41,6 +45,7 @@ class Series:
     numerators: Float[np.ndarray, "stream checkpoint"]
     denominators: Float[np.ndarray, "stream"]
     placebos: Float[np.ndarray, "placebo checkpoint"]
+    rival: Float[np.ndarray, "stream"] | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +65,14 @@ class Series:
         """The metric at every checkpoint in every bootstrap draw of streams."""
         return ratio_draws(weights, self.numerators, self.denominators)
 
+    def rival_value(self) -> float | None:
+        """The rival's metric."""
+        return None if self.rival is None else float(self.rival.sum() / self.denominators.sum())
+
+    def rival_draws(self, weights: Float[np.ndarray, "draw stream"]) -> Float[np.ndarray, "draw"] | None:
+        """The rival's metric in every bootstrap draw of streams, paired with `draws` of the same weights."""
+        return None if self.rival is None else ratio_draws(weights, self.rival, self.denominators)
+
     def between(self, first: int, last: int | None = None) -> "Series":
         """The series from checkpoint index `first` up to but not including `last`."""
         part = slice(first, last)
@@ -72,5 +85,5 @@ class Series:
         return self.between(int(np.searchsorted(self.steps, warmup)))
 
     def negated(self) -> "Series":
-        """The series upside down: its rises are this one's falls."""
-        return replace(self, numerators=-self.numerators, placebos=-self.placebos)
+        """The series upside down: its rises are this one's falls, and have no rival."""
+        return replace(self, numerators=-self.numerators, placebos=-self.placebos, rival=None)

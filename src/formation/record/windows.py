@@ -39,7 +39,7 @@ def analyze_birth_windows(run: Run) -> Path:
     artifacts.write_json(run.path(EVIDENCE), {"schema": EVIDENCE_SCHEMA, **origin_json(run, rows, found), **entries})
     curves = curves_json(run.params, rows, found)
     artifacts.write_json(run.path(CURVES), {"schema": CURVES_SCHEMA, **origin_json(run, rows, found), **curves})
-    artifacts.write_json(path, analysis_json(run, rows, split_frames, found))
+    artifacts.write_json(path, analysis_json(run, rows, split_frames, twins, found))
     print(_line(run, found, entries))
     return path
 

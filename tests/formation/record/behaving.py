@@ -18,15 +18,17 @@ CONFIDENT, GUESS = -0.1, -3.5  # log-probabilities of a right answer that is giv
 class Planter:
     """Outcomes of planted models on one bench."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, shortcut: Heuristic = SHORTCUT) -> None:
         self.bench = bench
-        self.followed = {name: _followed(frame.split) for name, frame in bench.frames.items()}
-        self.followed_twin = {key: _followed(twin_split(twin.split, twin.twin)) for key, twin in bench.twins.items()}
+        self.followed = {name: _followed(frame.split, shortcut) for name, frame in bench.frames.items()}
+        self.followed_twin = {
+            key: _followed(twin_split(twin.split, twin.twin), shortcut) for key, twin in bench.twins.items()
+        }
 
     def outcomes(
         self, retrieval: float, shortcut: float, seed: int, where: Collection[SplitName] = EVALUATION
     ) -> Outcomes:
-        """A model that retrieves with probability `retrieval` on `where`, else follows `SHORTCUT`, else guesses.
+        """A model that retrieves with probability `retrieval` on `where`, else follows its shortcut, else guesses.
 
         What it does on a read is the same in base and twins, as it would be in a model.
         """
@@ -66,9 +68,9 @@ class Planter:
         return out
 
 
-def _followed(split: Split) -> np.ndarray:
+def _followed(split: Split, shortcut: Heuristic) -> np.ndarray:
     """Token the shortcut answers each read with, 0 where it has no answer."""
-    values = predictions(split, SHORTCUT)
+    values = predictions(split, shortcut)
     return np.where(values >= 0, split.vocabulary.value(0) + values, 0)
 
 

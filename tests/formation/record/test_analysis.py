@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from formation.benchmark.events import twin_split
+from formation.benchmark.heuristics import Heuristic, Shortcuts
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.errors import MeasureError
 from formation.model import Transformer
@@ -152,6 +154,35 @@ def test_a_shortcut_alone_is_not_retrieval(bench: Bench, params: Params, planter
     born = entries["retrieval_born"]
     assert (born["value"], born["low"], born["high"]) == (0.0, 0.0, 0.0)
     assert born["reason"] == f"not born by step {last}"
+
+
+def test_following_the_key_twin_as_far_as_a_shortcut_does_is_not_retrieval(bench: Bench, params: Params) -> None:
+    """A model that says the key's second value follows some key twins; beside it, one that goes on to retrieve."""
+    planter, shortcut = Planter(bench, Heuristic.NTH_2), np.where(X < SHORTCUT_AT, 0.0, 1.0)
+    twins = (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP)
+    alone = analyse(params, STEPS, planter.course(np.zeros(CHECKPOINTS), shortcut), bench.frames, bench.twins)
+    rise = alone.births[twins].rise
+    assert rise.gate.opened
+    assert rise.gate.peak > 0.08
+    assert rise.outcome is Outcome.NOT_BORN
+    assert evidence(params, alone)["retrieval_birth_step"]["value"] is None
+    retrieval = np.where(X < RETRIEVAL_AT, 0.0, 0.97)
+    both = analyse(params, STEPS, planter.course(retrieval, shortcut), bench.frames, bench.twins)
+    assert both.births[twins].step == RETRIEVAL_AT * EVERY
+
+
+def test_the_rival_of_a_key_twin_flip_is_the_best_heuristics_on_the_same_reads(bench: Bench, found: Analysis) -> None:
+    for (split, metric), series in found.table.items():
+        if metric is not Metric.KEY_FLIP:
+            assert (series.rival is None) == (metric is not Metric.ABOVE_SHORTCUT)
+            continue
+        frame = bench.twins[split, TwinKind.KEY]
+        own, twin = Shortcuts(frame.split), Shortcuts(twin_split(frame.split, frame.twin))
+        affected = frame.twin.affected
+        fixed = (Heuristic.NTH_1, Heuristic.NTH_2, Heuristic.NTH_3, Heuristic.RANDOM_OF_KEY)
+        rates = [float((own.scores(name) * twin.scores(name))[affected].mean()) for name in fixed]
+        assert 0 < max(rates) <= series.rival_value() < 0.6
+        assert series.rival_value() == pytest.approx(frame.shortcut.flips.mean())
 
 
 def test_a_late_birth_is_censored_and_has_no_date(bench: Bench, params: Params, planter: Planter) -> None:

@@ -1,5 +1,7 @@
 """Births: planted ones are found within a checkpoint, noise gives none, falls are losses, late ones are censored."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,10 @@ WEIGHTS = resamples(STREAMS, 200, seed=1)
 CHECKPOINTS = 40
 
 
-def birth(series: Series, threshold: float | None = None) -> Birth:
-    return find_birth(series, WEIGHTS, RULE, seed=3, threshold=threshold)
+def birth(series: Series, rival: float | None = None) -> Birth:
+    if rival is not None:
+        series = dataclasses.replace(series, rival=rival * series.denominators)
+    return find_birth(series, WEIGHTS, RULE, seed=3)
 
 
 def slow_first_run(above: list[bool], consecutive: int) -> int:
@@ -133,15 +137,34 @@ def test_a_rise_in_a_few_streams_that_the_bootstrap_cannot_tell_from_none_is_not
     assert found.outcome is Outcome.NOT_BORN
 
 
-def test_a_threshold_replaces_the_level() -> None:
+def test_a_rival_replaces_the_level() -> None:
     x = np.arange(CHECKPOINTS)
     rate = np.interp(x, [10, 30], [0.1, 0.9])
     series = plant(np.random.default_rng(6), rate)
-    early, late = birth(series, threshold=0.3), birth(series, threshold=0.7)
-    # the bootstrap must exclude the threshold, so the birth comes a little after the rate crosses it, never before
+    early, late = birth(series, rival=0.3), birth(series, rival=0.7)
+    # the bootstrap must exclude the rival, so the birth comes a little after the rate crosses it, never before
     assert 0 <= early.step - 15 * EVERY <= 2 * EVERY
     assert 0 <= late.step - 25 * EVERY <= 2 * EVERY
-    assert birth(series, threshold=0.99).outcome is Outcome.NOT_BORN
+    assert birth(series, rival=0.99).outcome is Outcome.NOT_BORN
+
+
+def test_a_rival_is_paired_with_the_series_stream_by_stream() -> None:
+    """Always .04 above a rival that varies by stream: only against the same streams is that beyond doubt."""
+    rng = np.random.default_rng(12)
+    ease = 9 * rng.beta(0.5, 0.5, STREAMS)
+    right = np.where(np.arange(CHECKPOINTS) < 20, 0.1 * ease[:, None], ease[:, None] + 0.36)
+    plain = plant(rng, np.full(CHECKPOINTS, 0.3))
+    series = dataclasses.replace(plain, numerators=right, rival=ease)
+    assert birth(series).step == 20 * EVERY
+    apart = dataclasses.replace(series, rival=rng.permutation(ease))
+    assert birth(apart).outcome is Outcome.NOT_BORN
+
+
+def test_a_rise_to_the_rivals_score_is_no_birth() -> None:
+    rng = np.random.default_rng(13)
+    worlds = [plant(rng, np.where(np.arange(CHECKPOINTS) < 20, 0.02, 0.4)) for _ in range(60)]
+    assert all(birth(series).step == 20 * EVERY for series in worlds)
+    assert sum(birth(series, rival=0.4).outcome is Outcome.BORN for series in worlds) <= 3
 
 
 def test_wobble_around_the_level_widens_the_interval() -> None:
