@@ -6,7 +6,8 @@ leaves a choice, this is the choice:
 - *Born* is a crossing: the first of `consecutive` checkpoints above the level, each with a paired bootstrap that
   excludes the baseline, and behind a checkpoint that is not. A series that starts above its level was not seen rising.
 - The level is baseline + `birth_fraction` × (peak − baseline). For a series with a rival (the best heuristic on
-  the same reads) it is the rival's score, and the paired bootstrap must exclude that: a birth of what the rival cannot explain.
+  the same reads) it is the rival's score, and the paired bootstrap must exclude that: a birth of what the rival cannot
+  explain.
 - A run of such checkpoints that reaches the end of training counts, however short, but a birth among the last
   `censor_last` checkpoints, or in a run cut short by the end, is *censored*: nobody saw it last.
 - The interval repeats the whole rule on every bootstrap draw of streams, with the draw's own change point, baseline,
