@@ -172,6 +172,9 @@
           words.textContent = caption ? caption.textContent : "";
           dialog.setAttribute("aria-label", label);
           dialog.showModal();
+          // what does not fit can be moved with the arrow keys too
+          if (place.scrollWidth > place.clientWidth) place.setAttribute("tabindex", "0");
+          else place.removeAttribute("tabindex");
         };
         image.replaceWith(frame);
         frame.append(image, opener);
