@@ -18,13 +18,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from formation.errors import ParamsError, shown
+from formation.press import tell_section
 from formation.yamlfile import plain_yaml, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
 IDENTITY = ("benchmark", "model", "training")  # the sections that decide a trained model's bytes
 
-MOST_SEEDS = 200  # runs of a preset
+MOST_SEEDS = 1000  # runs of a preset
 LONGEST_NAME = 80  # characters of a preset's name: run names end in names of files, with more behind
 _MOST = 8  # mistakes told at once
 
@@ -166,17 +167,32 @@ class Params(Frozen):
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Params":
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {shown(self.seeds)}: two are the same")
+        seeds = vars(self)["seeds"]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds = {shown(seeds)}: two are the same")
         return self
 
+    def __getattribute__(self, name: str) -> Any:
+        """A section of the parameters; the press is told that it was read, because it holds the workflow to it."""
+        if name in _SECTIONS:
+            tell_section(name)
+        return super().__getattribute__(name)
+
     def identity(self, seed: int) -> str:
-        """SHA-256 (hex) of what decides a trained run: benchmark, model and training parameters, and the seed."""
-        return digest({name: self.section(name) for name in IDENTITY} | {"seed": seed})
+        """SHA-256 (hex) of what decides a trained run: benchmark, model and training parameters, and the seed.
+
+        It only guards against mixing runs, so that the press is told nothing.
+        """
+        plain = self.model_dump(mode="json")
+        return digest({name: plain[name] for name in IDENTITY} | {"seed": seed})
 
     def section(self, name: str) -> Any:
         """One section as plain JSON data."""
+        tell_section(name)
         return self.model_dump(mode="json")[name]
+
+
+_SECTIONS = frozenset(Params.model_fields)
 
 
 def digest(data: Any) -> str:

@@ -3,12 +3,17 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from livingpaper.errors import PointerError, PressError
+from livingpaper.errors import PointerError, PressError, shown
+from livingpaper.jsonfile import parse_json
 from livingpaper.room import no_room
+
+LONGEST = 200  # bytes of a name in a path: file systems take 255, and scratch files add to it
+_UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 _SMALL = 64 * 1024  # bytes
 
@@ -57,7 +62,7 @@ def write_json(path: Path, data: Any) -> None:
 def read_json(path: Path) -> Any:
     """JSON data of a file of the press, or `None` where there is no usable file."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -92,8 +97,8 @@ def inside(folder: Path, relative: str) -> Path:
     """The path `relative` below `folder`; `..`, absolute paths and links that lead out of it are refused."""
     parts = PurePosixPath(relative).parts
     plain = bool(parts) and not relative.startswith("/") and ".." not in parts and "\\" not in relative
-    if not plain or "\0" in relative:
-        raise PointerError(f"{relative!r}: expected a path below {folder.name}/, without '..' and not absolute")
+    if not plain or _UNNAMEABLE.search(relative) or any(len(part.encode()) > LONGEST for part in parts):
+        raise PointerError(f"{shown(relative)}: expected a path below {folder.name}/, without '..' and not absolute")
     target = folder.joinpath(*parts)
     if not target.resolve().is_relative_to(folder.resolve()):
         raise PointerError(f"{relative!r}: leads out of {folder.name}/ through a link")

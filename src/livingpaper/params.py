@@ -16,7 +16,7 @@ from livingpaper.yamlfile import Document, KeyPath, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
 LONGEST_NAME = 80  # characters of a preset's name: run names end in names of files, with more behind
-MOST_SEEDS = 200  # runs of a preset
+MOST_SEEDS = 1000  # runs of a preset
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
 
 

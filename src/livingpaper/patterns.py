@@ -16,13 +16,14 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from livingpaper.errors import PointerError, WorkflowError
-from livingpaper.pointers import follow, parse_pointer, read_artifact
+from livingpaper.errors import PointerError, WorkflowError, shown
+from livingpaper.files import LONGEST as LONGEST_NAME
+from livingpaper.pointers import LONGEST, follow, parse_pointer, read_artifact
 
 PREFIXES = ("run", "study", "runs", "shared")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _KEPT = 1 << 17  # globs: more than a study of a thousand runs has
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check(pattern: str) -> str:
@@ -33,10 +34,14 @@ def check(pattern: str) -> str:
         raise ValueError(f"unknown prefix {prefix!r}; allowed: {', '.join(f'{name}:' for name in PREFIXES)} or none")
     outside_holes = _HOLE.sub("x", body)
     parts = outside_holes.split("/")
-    if not body or any(part in ("", ".", "..") for part in parts) or re.search(r"[\\\0{}\[\]]", outside_holes):
+    if len(pattern) > LONGEST or any(len(part.encode()) > LONGEST_NAME for part in parts):
+        raise ValueError(f"expected at most {LONGEST} characters, and {LONGEST_NAME} bytes between slashes")
+    if not body or any(part in ("", ".", "..") for part in parts) or re.search(r"[\\\x00-\x1f{}\[\]]", outside_holes):
         raise ValueError("expected a path of plain names, '*', '?' and '**', without '..', '[' or a leading '/'")
     if any("**" in part and part != "**" for part in parts):
         raise ValueError("'**' stands alone between slashes")
+    if parts.count("**") > 2 or any(part != "**" and part.count("*") > 3 for part in parts):
+        raise ValueError("expected at most two '**', and three '*' between slashes: more takes ages to match")
     for hole in _HOLE.findall(body):
         try:
             parse_pointer(hole)
@@ -102,7 +107,7 @@ def _fill(artifacts: Path, glob: str) -> str | None:
             return None
         if not isinstance(value, str) or not _SAFE.fullmatch(value):
             raise WorkflowError(
-                f"artifacts/{hole} = {value!r}: expected a plain folder name, as paper/workflow.yml uses it"
+                f"artifacts/{hole} = {shown(value)}: expected a plain folder name, as paper/workflow.yml uses it"
             )
         glob = glob.replace("{" + hole + "}", value)
     return glob

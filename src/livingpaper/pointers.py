@@ -1,16 +1,20 @@
 """Pointers into artifacts: `analysis/claims_evidence.json#/heldout_accuracy/value` (RFC 6901 behind the `#`)."""
 
-import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from livingpaper.errors import PointerError
+from livingpaper.errors import shown as _cut
 from livingpaper.files import inside
+from livingpaper.jsonfile import parse_json
 from livingpaper.validation import nearest
 
 STUDY = "study:"
+LONGEST = 1000  # characters of a pointer
+_INDEX = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Pointer:
 
 def parse_pointer(text: str) -> Pointer:
     """The pointer written as `text`; anything else is refused with the form expected."""
+    if len(text) > LONGEST:
+        raise PointerError(f"{_cut(text)}: expected a pointer of at most {LONGEST} characters")
     study = text.startswith(STUDY)
     file, sign, path = text.removeprefix(STUDY).partition("#")
     if not sign or not file or not file.endswith((".json", ".jsonl")) or not (path == "" or path.startswith("/")):
@@ -48,7 +54,9 @@ def read_artifact(path: Path, shown: str) -> Any:
     """JSON data of an artifact (the list of rows of a .jsonl file); `shown` is its name in messages."""
     try:
         text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
+        # lines end where JSON cannot go on: other line separators may stand within a string
+        rows = [line for line in text.split("\n") if line.strip()] if path.suffix == ".jsonl" else None
+        return parse_json(text) if rows is None else [parse_json(row) for row in rows]
     except FileNotFoundError:
         raise PointerError(f"{shown}: not found") from None
     except (OSError, ValueError) as error:
@@ -60,13 +68,18 @@ def follow(data: Any, pointer: Pointer, shown: str) -> Any:
     for depth, key in enumerate(pointer.keys):
         if isinstance(data, dict) and key in data:
             data = data[key]
-        elif isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+        elif isinstance(data, list) and _INDEX.fullmatch(key) and int(key) < len(data):
             data = data[int(key)]
         else:
             here = "#/" + "/".join(pointer.keys[:depth])
-            known = (
-                list(data) if isinstance(data, dict) else [f"0 to {len(data) - 1}"] if isinstance(data, list) else []
-            )
+            known = _entries(data)
             found = f"; there are: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}" if known else ""
-            raise PointerError(f"{shown}{here}: no entry {key!r}{found}{nearest(key, known)}")
+            raise PointerError(f"{shown}{here}: no entry {_cut(key)}{found}{nearest(key, known)}")
     return data
+
+
+def _entries(data: Any) -> list[str]:
+    """What could have been asked for."""
+    if isinstance(data, dict):
+        return [key[:80] for key in data]
+    return [f"0 to {len(data) - 1}"] if isinstance(data, list) else []

@@ -6,10 +6,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
-from livingpaper.errors import PressError
+from livingpaper.errors import PressError, shown
 from livingpaper.yamlfile import Document
 
 Model = TypeVar("Model", bound=BaseModel)
+_MOST = 8  # mistakes told at once
 
 
 class Strict(BaseModel):
@@ -23,7 +24,9 @@ def validate(model: type[Model], document: Document, error: type[PressError]) ->
     try:
         return model.model_validate(document.data)
     except ValidationError as cause:
-        raise error("; ".join(_sentence(model, document, mistake) for mistake in cause.errors())) from None
+        told = [_sentence(model, document, mistake) for mistake in cause.errors()[:_MOST]]
+        more = [f"and {cause.error_count() - _MOST} more"] if cause.error_count() > _MOST else []
+        raise error("; ".join([*told, *more])) from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -35,7 +38,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _sentence(model: type[BaseModel], document: Document, mistake: Any) -> str:
     path = tuple(part for part in mistake["loc"] if not (isinstance(part, str) and part.startswith("function-")))
     path = _known(path, document)
-    key = ".".join(map(str, path)) or "(whole file)"
+    key = ".".join(str(part)[:80] for part in path) or "(whole file)"
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "extra_forbidden":
         allowed = _fields(model, path[:-1])
@@ -44,8 +47,8 @@ def _sentence(model: type[BaseModel], document: Document, mistake: Any) -> str:
     if mistake["type"] == "missing":
         return f"{document.place(path)}: {key}: missing"
     value = mistake["input"]
-    shown = f" = {value!r}" if not isinstance(value, dict | list | BaseModel) else ""
-    return f"{document.place(path)}: {key}{shown[:200]}: {message}"
+    said = f" = {shown(value, 200)}" if not isinstance(value, dict | list | BaseModel) else ""
+    return f"{document.place(path)}: {key}{said}: {message}"
 
 
 def _known(path: Sequence[int | str], document: Document) -> tuple[int | str, ...]:

@@ -4,7 +4,6 @@ Written in a page as inline code of class `value`: `` `analysis/x.json#/accuracy
 `run="quick-s2"` for another run than the printed one and `study:` before the file for an artifact of the study.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livingpaper.errors import ParamsError, PointerError
+from livingpaper.errors import ParamsError, PointerError, ProjectError
+from livingpaper.errors import shown as shorten
+from livingpaper.formats import spell
+from livingpaper.jsonfile import parse_json
 from livingpaper.params import split_run
 from livingpaper.pointers import Pointer, follow, parse_pointer, read_artifact
 from livingpaper.published.homes import Homes
@@ -50,13 +52,18 @@ def inlines(root: Path, pages: Iterable[str]) -> list[Inline]:
 
 def prose(path: Path) -> Iterator[str]:
     """The Markdown of a page: the whole file, or a notebook's text cells."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".ipynb":
-        yield text
-        return
-    for cell in json.loads(text).get("cells", []):
-        if cell.get("cell_type") == "markdown":
-            yield "".join(cell["source"])
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".ipynb":
+            yield text
+            return
+        cells = parse_json(text)["cells"]
+        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{path.name}: cannot be read: {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ProjectError(f"{path.name}: not a notebook (JSON with cells of type, source and metadata)") from None
+    yield from texts
 
 
 def resolve(homes: Homes, preset: str, run: str, inline: Inline) -> str:
@@ -88,9 +95,9 @@ def spoken(data: Any, pointer: Pointer, shown: str, form: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise PointerError(f"{where}: expected a number or a text, found {type(value).__name__}")
     try:
-        return format(value, form) if form else str(value)
+        return spell(value, form)
     except ValueError as error:
-        raise PointerError(f"{where} = {value!r}: format {form!r} does not fit: {error}") from None
+        raise PointerError(f"{where} = {shorten(value)}: format {shorten(form)} does not fit: {error}") from None
 
 
 def _in_text(text: str, page: str) -> Iterator[Inline]:

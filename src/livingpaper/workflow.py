@@ -55,6 +55,7 @@ def _pointer(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(patterns.check)]
 Word = Annotated[str, _known_fields({"run", "preset", "study"})]
 Command = Annotated[list[Word], BeforeValidator(_split), Field(min_length=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
@@ -65,7 +66,7 @@ Names = Annotated[list[str], Field(default_factory=list)]
 class Stage(Strict):
     """One stage: a command, done for each run or once for the study."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
     says: Annotated[str, Field(min_length=1)]  # one sentence on what it does, shown in the paper
     per: Annotated[Per, Field(strict=False)]
     command: Command
@@ -126,7 +127,7 @@ class Workflow(Strict):
     # published runs of other studies that are printed beside this one's, by name (`*` stands for anything)
     guests: list[Annotated[str, Field(pattern=r"^[a-z0-9_*?-]+$")]] = Field(default_factory=list)
     # variables of every stage and chapter
-    environment: dict[str, Annotated[str, _known_fields({"project"})]] = Field(default_factory=dict)
+    environment: dict[Variable, Annotated[str, _known_fields({"project"})]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Workflow":

@@ -91,9 +91,9 @@ def test_no_text_is_a_run_that_leaves_its_folder(run: str) -> None:
 
 def test_a_preset_of_very_many_runs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "params").mkdir()
-    (tmp_path / "params/base.yml").write_text(f"seeds: {list(range(201))}\n")
+    (tmp_path / "params/base.yml").write_text(f"seeds: {list(range(1001))}\n")
     (tmp_path / "params/own.yml").write_text("")
-    with pytest.raises(ParamsError, match=r"params/own.yml: seeds = .*…: expected .*at most 200"):
+    with pytest.raises(ParamsError, match=r"params/own.yml: seeds = .*…: expected .*at most 1000"):
         params.load_study(tmp_path, "own")
 
 

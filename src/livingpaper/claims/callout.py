@@ -16,6 +16,7 @@ from livingpaper.claims.evidence import Evidence
 from livingpaper.claims.judging import Judgement, RunJudgement, Status
 from livingpaper.claims.model import Claim
 from livingpaper.claims.seals import Sealing, SealState, seal_sentence, seal_state
+from livingpaper.formats import spell
 from livingpaper.markdown import attribute, code, escape, link, table
 
 _TYPES = {
@@ -137,6 +138,6 @@ def _fill(says: str, evidence: Evidence | None, run: str) -> str:
         out.append(text)
         if name is not None:
             value = values.get(name)
-            shown = "—" if value is None else format(value, form or "")
+            shown = "—" if value is None else spell(value, form or "")
             out.append(escape(shown) if isinstance(value, str) else shown)
     return "".join(out)

@@ -6,6 +6,7 @@ from typing import Any
 
 from livingpaper.claims.model import Claim
 from livingpaper.errors import ClaimsError, PointerError
+from livingpaper.errors import shown as cut
 from livingpaper.files import bytes_digest
 from livingpaper.pointers import follow, read_artifact
 from livingpaper.published.homes import Homes
@@ -77,10 +78,22 @@ def parse_evidence(data: Any, shown: str) -> Evidence:
 def _number(value: Any, shown: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PointerError(f"{shown} = {str(value)[:60]!r}: expected a finite number or null")
-    return float(value)
+    number = _float(value)
+    if number is None or not math.isfinite(number):
+        raise PointerError(f"{shown} = {cut(str(value), 60)}: expected a finite number or null")
+    return number
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _kind(data: Any) -> str:
-    return f"an entry with {', '.join(map(str, data))}" if isinstance(data, dict) else type(data).__name__
+    if not isinstance(data, dict):
+        return type(data).__name__
+    return f"an entry with {', '.join(str(key)[:40] for key in list(data)[:12])}"

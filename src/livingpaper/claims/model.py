@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, RootModel, model_va
 
 from livingpaper.errors import ClaimsError, PointerError
 from livingpaper.files import digest
+from livingpaper.formats import spell
 from livingpaper.pointers import Pointer, parse_pointer
 from livingpaper.validation import Strict, nearest, validate
 from livingpaper.yamlfile import Document, read_yaml
@@ -39,21 +40,32 @@ def _pointer(text: str) -> str:
 def _sentence(text: str) -> str:
     """A sentence whose fields exist and whose formats fit."""
     try:
-        for _, name, form, _ in string.Formatter().parse(text):
-            if name is not None and name not in FIELDS:
-                raise ValueError(f"unknown field {{{name}}}; allowed: {', '.join(f'{{{f}}}' for f in FIELDS)}")
-            if name is not None:
-                format("x" if name in ("unit", "run") else 1 if name == "n" else 1.5, form or "")
+        for _, name, form, conversion in string.Formatter().parse(text):
+            if name is None:
+                continue
+            if name not in FIELDS or conversion:
+                field = f"{name}!{conversion}" if conversion else name
+                raise ValueError(f"unknown field {{{field[:80]}}}; allowed: {', '.join(f'{{{f}}}' for f in FIELDS)}")
+            spell("x" if name in ("unit", "run") else 1 if name == "n" else 1.5, form or "")
     except ValueError as error:
         raise ValueError(f"not a usable sentence: {error}") from None
     return text
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")  # YAML reads yes and on as true
+    return value
+
+
+Threshold = Annotated[float, Field(strict=False), BeforeValidator(_number)]
+
+
 class Rule(Strict):
     """A threshold that the interval has to clear, on one side of it, in a share of the judged runs (rounded up)."""
 
-    above: Annotated[float, Field(strict=False)] | None = None
-    below: Annotated[float, Field(strict=False)] | None = None
+    above: Threshold | None = None
+    below: Threshold | None = None
     quorum: Annotated[Fraction, BeforeValidator(_share)]
 
     @model_validator(mode="after")

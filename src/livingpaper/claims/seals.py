@@ -3,9 +3,10 @@
 `paper/seals.json` is tracked, so a fresh clone knows. A build never writes it; `livingpaper claims --seal` does.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from livingpaper.files import read_json, write_json
 
 SEALS = "paper/seals.json"
 _SCHEMA = "seals/1"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMAND = "livingpaper claims --seal"
 
 
@@ -123,4 +125,7 @@ def _sealing(entry: Any) -> Sealing:
 
 
 def _seal(entry: Any) -> Seal:
-    return Seal(str(entry["rule"]), str(entry["sealed"]), bool(entry["evidence_existed"]))
+    rule, day, existed = entry["rule"], entry["sealed"], entry["evidence_existed"]
+    if not _DIGEST.fullmatch(rule) or not isinstance(existed, bool):
+        raise ValueError
+    return Seal(rule, date.fromisoformat(day).isoformat(), existed)

@@ -5,15 +5,16 @@ that led to them the digests of its code, parameters and packages, so that anybo
 still make the same.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from livingpaper.errors import PublicationError
-from livingpaper.params import RUN_NAME
+from livingpaper.errors import PointerError, PublicationError
+from livingpaper.files import inside
+from livingpaper.jsonfile import parse_json
+from livingpaper.params import PRESET_NAME, RUN_NAME
 from livingpaper.project import Project
 from livingpaper.staleness.memo import Memo
 from livingpaper.validation import Strict, validate
@@ -66,6 +67,18 @@ class Publication(Strict):
     stages: dict[str, PublishedStage]
     files: dict[str, PublishedFile]
 
+    @model_validator(mode="after")
+    def _stays_in_its_folder(self) -> "Publication":
+        match = RUN_NAME.fullmatch(self.name)
+        if (match["preset"] if match else self.name) != self.preset or not PRESET_NAME.fullmatch(self.preset):
+            raise ValueError(f"name = {self.name!r}: expected the preset ({self.preset!r}), or one of its runs")
+        for name in self.files:
+            try:
+                inside(Path("the publication"), name)
+            except PointerError as error:
+                raise ValueError(f"files: {error}") from None
+        return self
+
     @property
     def is_run(self) -> bool:
         """Whether it is of a run; else of a study."""
@@ -82,7 +95,7 @@ def load_publication(project: Project, name: str) -> Publication | None:
     path = folder(project, name) / FILE
     shown = project.relative(path)
     try:
-        data = json.loads(path.read_bytes())
+        data = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

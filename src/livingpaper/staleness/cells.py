@@ -1,12 +1,12 @@
 """What a notebook's cells say, for staleness: its code, its prose, its imports."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from livingpaper.errors import ProjectError
 from livingpaper.files import bytes_digest, digest
+from livingpaper.jsonfile import parse_json
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.syntax import Reading, read_code, without_magics
 
@@ -31,12 +31,12 @@ def read_cells(path: Path, name: str, memo: Memo) -> Cells:
 
 def _summary(data: bytes, name: str) -> dict[str, Any]:
     try:
-        notebook = json.loads(data)
+        notebook = parse_json(data)
         cells = [(cell["cell_type"], "".join(cell["source"]), dict(cell["metadata"])) for cell in notebook["cells"]]
     except (ValueError, KeyError, TypeError):
         raise ProjectError(f"{name}: not a notebook (JSON with cells of type, source and metadata)") from None
     code = [(source, metadata) for kind, source, metadata in cells if kind == "code"]
-    if not any("parameters" in (metadata.get("tags") or []) for _, metadata in code):
+    if not any(isinstance(tags := metadata.get("tags"), list) and "parameters" in tags for _, metadata in code):
         raise ProjectError(
             f'{name}: no code cell is tagged \'parameters\'; add one with run = "…" and params = "…" as first cell'
         )

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from livingpaper.errors import ProjectError
 from livingpaper.staleness.memo import Memo
 
 LOCK = "requirements.lock"
@@ -34,8 +35,10 @@ class Lock:
     def _pins(self) -> dict[str, str]:
         try:
             text = (self._root / LOCK).read_text(encoding="utf-8")
-        except OSError:
+        except FileNotFoundError:
             return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProjectError(f"{LOCK}: cannot be read: {error}; run: make lock") from None
         lines = (line.split("#", 1)[0].split(";", 1)[0].strip() for line in text.splitlines())
         pairs = (line.partition("==") for line in lines)
         return {_canonical(name.partition("[")[0]): version.strip() for name, sign, version in pairs if sign}

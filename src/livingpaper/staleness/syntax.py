@@ -19,10 +19,13 @@ def read_code(source: str | bytes) -> Reading:
     Bytes are decoded as Python does it: by a byte order mark or the encoding they name, else as UTF-8.
     """
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+        return _read(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested without end
         text = source if isinstance(source, bytes) else source.encode("utf-8", "surrogatepass")
         return {"digest": "text:" + hashlib.sha256(text).hexdigest(), "imports": []}
+
+
+def _read(tree: ast.Module) -> Reading:
     imports: list[list[int | str]] = [[*found] for found in dict.fromkeys(_imports(tree))]
     _drop_docstrings(tree)
     said = ast.dump(tree, annotate_fields=False, include_attributes=False)
