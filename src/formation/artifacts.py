@@ -21,7 +21,8 @@ from safetensors.numpy import save as save_tensors
 from formation import params as parameters
 from formation.errors import ArtifactError, FormationError
 from formation.params import Params
-from formation.room import no_room, told
+from formation.press import tell
+from formation.room import no_room
 
 PARAMS_FILE = "params.json"
 PARAMS_SCHEMA = "params/1"
@@ -120,15 +121,7 @@ def _fsync_folder(folder: Path) -> None:
 
 def record_read(path: Path) -> None:
     """Tell the press that `path` was looked for, found or not."""
-    log = os.environ.get("LIVINGPAPER_READS")
-    if log:
-        line = json.dumps({"path": str(path.resolve()), "found": path.is_file()}) + "\n"
-        try:
-            with open(log, "ab") as file:  # in one write: processes side by side append to it
-                file.write(line.encode())
-        except OSError as error:
-            reason = no_room(error, Path(log), len(line.encode())) or f"{log}: {told(error)}"
-            raise FormationError(f"{reason}; make room and run again") from None
+    tell({"path": str(path.resolve()), "found": path.is_file()})
 
 
 def read_bytes(path: Path, remedy: str = "") -> bytes:

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from formation import artifacts
 from formation.cli import main
 from formation.errors import ArtifactError, FormationError
+from formation.params import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -153,6 +154,21 @@ def test_reads_are_recorded_found_or_not(tmp_path: Path, monkeypatch: pytest.Mon
         artifacts.read_json(tmp_path / "y.json", "t/1")
     seen = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(Path(entry["path"]).name, entry["found"]) for entry in seen] == [("x.json", True), ("y.json", False)]
+
+
+def test_sections_of_the_parameters_are_recorded_once_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading and the identity that guards a run's folder read all of them, and depend on none."""
+    log = tmp_path / "reads"
+    monkeypatch.setenv("LIVINGPAPER_READS", str(log))
+    params = load("smoke", ROOT)
+    params.identity(1)
+    assert not log.exists()
+    assert params.training.steps == params.section("training")["steps"]
+    assert params.windows.seed >= 0
+    assert [json.loads(line) for line in log.read_text().splitlines()] == [
+        {"section": "training"},
+        {"section": "windows"},
+    ]
 
 
 @pytest.fixture

@@ -16,24 +16,40 @@ def recorded_reads(project: Project, task: Task, log: Path) -> list[str]:
     """Files the task looked for, relative to the project, its own outputs left out.
 
     A file below `artifacts/` (or below a publication) that the workflow does not declare is an error: the order of
-    tasks could not be right.
+    tasks could not be right. So is a section of the parameters: the task would not be stale when it changes.
     """
     found: dict[str, None] = {}
     for number, line in enumerate(_lines(log), 1):
         try:
-            path = json.loads(line)["path"]
+            entry = json.loads(line)
+            if "section" in entry:
+                _refuse_undeclared(task, str(entry["section"]))
+            else:
+                found[_name(project, Path(entry["path"]))] = None
         except (ValueError, KeyError, TypeError):
             raise StageFailed(
                 f"{task.spoken}: line {number} of its recorded reads is not readable; build again"
             ) from None
-        found[_name(project, Path(path))] = None
     reads = [name for name in found if not owns(task, name)]
     for name in reads:
         below = _below_artifacts(name)
         if below is not None and not any(patterns.matches(glob, below) for glob in task.reads):
-            where = f"stages, {task.name}" if not task.source else f"chapters.own.{task.name}"
-            raise StageFailed(f"{task.spoken} read {name}, which {MARKER} does not declare: add it to reads of {where}")
+            raise StageFailed(
+                f"{task.spoken} read {name}, which {MARKER} does not declare: add it to reads of {_place(task)}"
+            )
     return reads
+
+
+def _refuse_undeclared(task: Task, section: str) -> None:
+    if section not in task.sections:
+        raise StageFailed(
+            f"{task.spoken} read section {section} of the parameters, which {MARKER} does not declare: "
+            f"add it to params of {_place(task)}"
+        )
+
+
+def _place(task: Task) -> str:
+    return f"chapters.own.{task.name}" if task.source else f"stages, {task.name}"
 
 
 def owns(task: Task, name: str) -> bool:

@@ -169,6 +169,16 @@ def test_reading_what_the_workflow_does_not_declare_is_an_error(stages: Paper) -
     assert not (stages.root / "build/manifests/tiny/choose.json").exists()
 
 
+def test_reading_parameters_that_the_workflow_does_not_declare_is_an_error(stages: Paper) -> None:
+    stages.edit("src/tinylab/choose.py", "fair = ", 'door.section(runs[0], "measure")\n    fair = ')
+    built = stages.build()
+    assert built.failures == [
+        "stage choose of tiny read section measure of the parameters, which paper/workflow.yml does not declare: "
+        "add it to params of stages, choose"
+    ]
+    assert not (stages.root / "build/manifests/tiny/choose.json").exists()
+
+
 def test_not_writing_what_the_workflow_promises_is_an_error(stages: Paper) -> None:
     stages.edit("paper/workflow.yml", "[evidence.json, summary.json]", "[evidence.json, summary.json, extra.json]")
     failures = stages.build().failures

@@ -46,10 +46,9 @@ class Paths:
         """What every task looked for, in the words of its own record, its outputs left out."""
         found = {}
         for log in sorted((self.root / "build/logs").glob("*/*.reads")):
-            lines = [json.loads(line)["path"] for line in log.read_text().splitlines()]
-            found[f"{log.parent.name}/{log.stem}"] = sorted(
-                {Path(path).relative_to(self.root).as_posix() for path in lines}
-            )
+            entries = [json.loads(line) for line in log.read_text().splitlines()]
+            paths = {Path(entry["path"]) for entry in entries if "path" in entry}
+            found[f"{log.parent.name}/{log.stem}"] = sorted(path.relative_to(self.root).as_posix() for path in paths)
         own = {id: one.outputs.keys() for id, one in self.touched({}).items()}
         return {id: [name for name in names if name not in own[id]] for id, names in found.items()}
 

@@ -33,7 +33,8 @@ def truth(reader: Reader) -> dict[str, bytes] | None:
         command = [sys.executable, "-B", "-c", _RUN, json.dumps([*todo, ("tinylab.choose", reader.preset)])]
         try:
             subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=30, check=True)
-            recorded = [json.loads(line)["path"] for line in (place / "reads").read_text().splitlines()]
+            told = [json.loads(line) for line in (place / "reads").read_text().splitlines()]
+            recorded = [about["path"] for about in told if "section" not in about]
         except (subprocess.SubprocessError, ValueError, KeyError, OSError):
             return None
         made = place / "artifacts"

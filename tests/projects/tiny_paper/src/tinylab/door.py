@@ -22,7 +22,8 @@ def evidence_folder(run: str) -> Path:
 
 
 def section(run: str, name: str) -> dict[str, Any]:
-    """One section of the parameters of a run's preset."""
+    """One section of the parameters of a run's preset; that it was read is told to the press."""
+    tell({"section": name})
     preset = run.rpartition("-s")[0]
     base = yaml.safe_load((ROOT / "params" / "base.yml").read_text())
     above = yaml.safe_load((ROOT / "params" / f"{preset}.yml").read_text())
@@ -30,11 +31,8 @@ def section(run: str, name: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> Any:
-    """A JSON artifact; that it was looked for is recorded for the press."""
-    log = os.environ.get("LIVINGPAPER_READS")
-    if log:
-        with open(log, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"path": str(path.resolve()), "found": path.is_file()}) + "\n")
+    """A JSON artifact; that it was looked for is told to the press."""
+    tell({"path": str(path.resolve()), "found": path.is_file()})
     return json.loads(path.read_text()) if path.is_file() else None
 
 
@@ -44,6 +42,14 @@ def write(path: Path, data: Any) -> None:
     scratch = path.with_name(f".{path.name}.part")
     scratch.write_text(json.dumps(data, indent=1) + "\n")
     os.replace(scratch, path)
+
+
+def tell(about: dict[str, Any]) -> None:
+    """Tell the press what a result depends on."""
+    log = os.environ.get("LIVINGPAPER_READS")
+    if log:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(json.dumps(about) + "\n")
 
 
 def report(done: int, total: int, unit: str) -> None:
