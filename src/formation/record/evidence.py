@@ -64,6 +64,11 @@ def evidence(params: Params, found: Analysis) -> dict[str, Entry]:
     out = {name: _final(params, found, *where) for name, where in FINALS.items()}
     out |= {name: _birth(found, *where) for name, where in BIRTHS.items()}
     out |= {name: _between(params, found, *names) for name, names in DISTANCES.items()}
+    out["heldout_iid_retrieval_apart"] = _apart(
+        out["heldout_minus_iid_retrieval"],
+        params.training.checkpoint_every,
+        "checkpoints between the births of the IID and the held-out key-twin flip, whichever came first",
+    )
     return out | _shortcut(params, found) | {"retrieval_born": _born(params, found)}
 
 
@@ -120,6 +125,28 @@ def _between(params: Params, found: Analysis, first: str, second: str, what: str
     if reasons:
         return missing(n, "steps", what, "; ".join(reasons))
     return _distance_entry(distance(changes[0], changes[1], params.windows), n, what)
+
+
+def _apart(signed: Entry, every: int, what: str) -> Entry:
+    """How far apart two dates are, in checkpoints of `every` steps, for a two-sided test of equivalence.
+
+    The upper bound is below a margin just if the whole interval of the signed difference lies within ± that margin
+    (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657); bounds that do not exist are infinite.
+    """
+    if signed["value"] is None:
+        return missing(signed["n"], "checkpoints", what, signed["reason"])
+    low = np.inf if signed["low"] is None else -signed["low"]
+    high = np.inf if signed["high"] is None else signed["high"]
+    nearest = max(-low, -high, 0.0)  # 0 where the signed interval holds it
+    farthest = max(low, high)
+    return {
+        "value": abs(signed["value"]) / every,
+        "low": nearest / every,
+        "high": farthest / every if np.isfinite(farthest) else None,
+        "n": signed["n"],
+        "unit": "checkpoints",
+        "what": what,
+    }
 
 
 def _shortcut(params: Params, found: Analysis) -> dict[str, Entry]:

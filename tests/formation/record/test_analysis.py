@@ -15,7 +15,7 @@ from formation.model import Transformer
 from formation.params import Params
 from formation.record.analysis import Analysis, analyse
 from formation.record.births import Outcome
-from formation.record.evidence import BIRTHS, DISTANCES, FINALS, evidence
+from formation.record.evidence import BIRTHS, DISTANCES, FINALS, _apart, evidence
 from formation.record.measure import measure
 from formation.record.outcomes import Outcomes
 from formation.record.series import Metric
@@ -91,6 +91,34 @@ def test_every_entry_of_the_evidence_is_what_was_planted(params: Params, found: 
         "what": "",
     }
     json.dumps(entries, allow_nan=False)
+
+
+def test_dates_apart_are_counted_in_checkpoints_to_either_side(params: Params, found: Analysis) -> None:
+    entries = evidence(params, found)
+    signed, apart = entries["heldout_minus_iid_retrieval"], entries["heldout_iid_retrieval_apart"]
+    every = params.training.checkpoint_every
+    assert apart["value"] == (HELDOUT_AT - RETRIEVAL_AT) * EVERY / every
+    assert (apart["low"], apart["high"]) == (signed["low"] / every, signed["high"] / every)
+    assert apart["unit"] == "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("signed", "apart"),
+    [
+        ((120, 80, 160), (3.0, 2.0, 4.0)),
+        ((-120, -160, -80), (3.0, 2.0, 4.0)),  # whichever came first
+        ((-40, -200, 80), (1.0, 0.0, 5.0)),  # equal dates are within the interval; the far end counts
+        ((0, 0, 0), (0.0, 0.0, 0.0)),
+        ((40, 0, None), (1.0, 0.0, None)),
+        ((-40, None, -40), (1.0, 1.0, None)),
+    ],
+)
+def test_the_far_end_of_the_difference_bounds_how_far_apart(
+    signed: tuple[int, int | None, int | None], apart: tuple[float, float, float | None]
+) -> None:
+    value, low, high = signed
+    found = _apart({"value": value, "low": low, "high": high, "n": 7}, 40, "apart")
+    assert (found["value"], found["low"], found["high"]) == apart
 
 
 def test_accuracy_above_the_best_shortcut_is_accuracy_minus_its_score(bench: Bench, found: Analysis) -> None:
