@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -59,14 +60,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for run, _ in tiny.RUNS:
         stale = {"chapters/one.ipynb": "cell 4 raised ValueError"} if run == "quick-s2" else {}
         render(root, tiny.printing(root, run, stale=stale), "embedded")
-    folder = root / "_site"
+    with serving(root / "_site") as served:
+        yield served
+    shutil.rmtree(root)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Site]:
+    """A printed site, served as any static host would."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pages = sorted(path.relative_to(folder).as_posix() for path in folder.glob("**/*.html"))
     yield Site(folder, f"http://127.0.0.1:{server.server_port}/", pages)
     server.shutdown()
     server.server_close()
-    shutil.rmtree(root)
 
 
 WIDE = """## Wide things
