@@ -1,4 +1,4 @@
-"""What the laboratory tells the press while it works: a line for all that a result depends on, where it is asked for."""
+"""What the laboratory tells the press while it works: a line for all that a result depends on, if asked to."""
 
 import json
 import os

@@ -15,6 +15,7 @@ _SPOKEN = {
     "homes": "the evidence of {name} was read from {old} and is now read from {new}",
     "cells": "its code cells changed",
     "code": "module {name} changed",
+    "data": "src/{name}, a file beside the modules it imports, changed",
     "packages": "package {name} went from {old} to {new}",
     "machine": "the {name} changed from {old} to {new}",
     "names": "the files that artifacts/{name} matches changed",

@@ -1,7 +1,8 @@
 """The closure of a module's imports within the project's `src/`, and the packages that closure imports from outside.
 
 A module's closure holds every module of the project it can import, directly or not, inside functions too, with the
-`__init__` of each package on the way. Each counts by its syntax tree (`livingpaper.staleness.syntax`).
+`__init__` of each package on the way. Each counts by its syntax tree (`livingpaper.staleness.syntax`). Files beside
+them that are no Python count by their bytes: any of these modules may read them.
 """
 
 import sys
@@ -14,15 +15,18 @@ from livingpaper.files import bytes_digest
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.syntax import Reading, read_code
 
+_PYTHON = {".py", ".pyc", ".pyi"}
+_NO_DATA = {"__pycache__", "py.typed"}
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True)
 class Closure:
-    """Digest of each module in it, and the top-level names imported from outside the project."""
+    """Digests of its modules and of the files beside them, and top-level names imported from outside the project."""
 
     modules: dict[str, str]
     outside: frozenset[str]
+    data: dict[str, str]  # by path below `src/`
 
 
 class CodeIndex:
@@ -32,6 +36,7 @@ class CodeIndex:
         self._source = source
         self._memo = memo
         self._places: dict[str, Path | None] = {}
+        self._data_files: dict[Path, list[Path]] = {}
         self._readings: dict[str, Reading | None] = {}
         self._reached: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 
@@ -48,7 +53,24 @@ class CodeIndex:
                 outside |= outer
                 waiting += [name for name in inner if name not in modules]
         digests = {name: reading["digest"] for name in sorted(modules) if (reading := self.reading(name))}
-        return Closure(digests, frozenset(outside - sys.stdlib_module_names))
+        return Closure(digests, frozenset(outside - sys.stdlib_module_names), self._data(modules))
+
+    def _data(self, modules: Iterable[str]) -> dict[str, str]:
+        """Digest of each file that is no Python in the packages that some modules lie in."""
+        files = (file for module in modules if (file := self.file(module)) is not None)
+        folders = {file if file.is_dir() else file.parent for file in files} - {self._source}
+        found = sorted(path for folder in folders for path in self._beside(folder))
+        digests = {path.relative_to(self._source).as_posix(): self._memo.digest(path) for path in found}
+        return {name: digest for name, digest in digests.items() if digest is not None}
+
+    def _beside(self, folder: Path) -> list[Path]:
+        """Data files of a package, those in subfolders that hold no Python of their own included."""
+        if folder not in self._data_files:
+            inside = [path for path in folder.iterdir() if path.name[0] != "." and path.name not in _NO_DATA]
+            plain = [path for path in inside if path.is_file() and path.suffix not in _PYTHON]
+            deeper = [path for path in inside if path.is_dir() and not any(path.glob("*.py"))]
+            self._data_files[folder] = [*plain, *(path for part in deeper for path in self._beside(part))]
+        return self._data_files[folder]
 
     def imported_by(self, reading: Reading) -> list[str]:
         """Names that code outside any package (a notebook's cells) imports, as roots of a closure."""

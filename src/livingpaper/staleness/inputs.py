@@ -28,6 +28,7 @@ def gather_inputs(plan: Plan, task: Task, code: CodeIndex, lock: Lock, memo: Mem
         "homes": plan.homes.told(task.reads, task.scope) if task.kind is Kind.CHAPTER else {},
         "cells": cells,
         "code": closure.modules,
+        "data": closure.data,
         "packages": lock.entries(closure.outside),
         "machine": {"processor": platform.machine(), "python": f"{sys.version_info.major}.{sys.version_info.minor}"},
     }

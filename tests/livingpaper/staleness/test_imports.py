@@ -54,6 +54,17 @@ def test_a_module_that_appears_joins_the_closure(index: CodeIndex, tmp_path: Pat
     assert set(after.modules) - set(before.modules) == {"lab.fast"}
 
 
+def test_data_files_beside_a_module_count_but_not_those_of_other_packages(index: CodeIndex, tmp_path: Path) -> None:
+    for name in ("lab/data.json", "lab/tables/deep/a.txt", "lab/deep/own.bin", "top.txt"):
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_text("x")
+    for name in ("lab/.hidden", "lab/py.typed", "lab/b.pyi", "lab/__pycache__/b.pyc"):
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_text("x")
+    assert set(index.closure(["single"]).data) == {"lab/data.json", "lab/tables/deep/a.txt"}
+    assert set(index.closure(["lab.a"]).data) == {"lab/data.json", "lab/tables/deep/a.txt", "lab/deep/own.bin"}
+
+
 def test_it_agrees_with_an_independent_import_graph() -> None:
     graph = grimp.build_graph("livingpaper", cache_dir=None)
     index = CodeIndex(Path(livingpaper.__file__).parents[1], Memo(Path("unused")))

@@ -90,6 +90,7 @@ DEEDS: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     "every time touched": (touch_everything, set()),
     "every file written anew with the same bytes": (rewrite_everything, set()),
     "a module nobody imports": (lambda root: (root / "src/tinylab/other.py").write_text("x = 1\n"), set()),
+    "a data file beside the code": (lambda root: (root / "src/tinylab/table.json").write_text("[]"), ALL),
     "a foreign file in a run": (lambda root: (root / S1 / "notes.txt").write_text("x"), set()),
     "the memo gone": (lambda root: (root / "build/memo.json").unlink(), set()),
     "the memo nonsense": (lambda root: (root / "build/memo.json").write_text("[]"), set()),

@@ -6,9 +6,11 @@ reads bytecode. What a source file *means* is not looked at: a mutation knows wh
 
 import hashlib
 import json
+import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from modulefinder import ModuleFinder
@@ -109,8 +111,22 @@ class Reader:
         inside, outside = closure(str(self.root), shape, tuple(roots), script)
         pins = self._pins()
         facts = {f"module {name}": self.meanings.of(self._files[path]) for name, path in inside}
+        facts |= {
+            name: value for folder in {Path(path).parent for _, path in inside} for name, value in self._data(folder)
+        }
         packages = filter(None, map(_distribution, outside))
         return facts | {f"package {name}": pins.get(name, "not pinned") for name in packages}
+
+    def _data(self, folder: Path) -> Iterator[tuple[str, str]]:
+        """Files of a package that are no Python, with what they hold."""
+        if folder == Path("src"):
+            return
+        for place, below, names in os.walk(self.root / folder):
+            kept = (name for name in below if not name.startswith((".", "__")))
+            below[:] = [name for name in kept if not list((Path(place) / name).glob("*.py"))]
+            for path in (Path(place) / name for name in names if not name.startswith(".") and name != "py.typed"):
+                if path.suffix not in (".py", ".pyc", ".pyi"):
+                    yield path.relative_to(self.root).as_posix(), path.read_bytes().hex()
 
     def _pins(self) -> dict[str, str]:
         lines = (self.root / "requirements.lock").read_text().splitlines()

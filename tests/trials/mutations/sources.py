@@ -64,6 +64,22 @@ def module_nobody_imports(world: World) -> str:
     return f"new module {world.name(path)}"
 
 
+def data_file(world: World) -> str:
+    """A file in a package that is no Python: new, edited or gone; hidden ones and marks for type checkers are none."""
+    folder = world.chance.choice(sorted({path.parent for path in world.files("src/*/**/*.py")}))
+    found = [path for path in world.files("src/*/**/*") if path.suffix in (".json", ".txt")]
+    if found and world.chance.random() < 0.5:
+        path = world.chance.choice(found)
+        path.unlink()
+        return f"{world.name(path)} gone"
+    path = folder / world.chance.choice(["{}.json", "tables/{}.txt", "tables/deep/a.json", ".{}", "py.typed"]).format(
+        word(world.chance)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(word(world.chance))
+    return f"data file {world.name(path)}"
+
+
 def there_and_back(world: World) -> str:
     """A module moved, and moved back."""
     path = world.pick("src/*/**/*.py")
@@ -155,5 +171,7 @@ def _dotted(world: World, path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-CODE = [neutral, neutral, meaningful, meaningful, meaningful, new_import, module_nobody_imports, there_and_back,
-        turned_into_package, renamed_with_importers, shadowing]  # fmt: skip
+CODE = [
+    neutral, neutral, meaningful, meaningful, meaningful, new_import, module_nobody_imports, there_and_back, data_file,
+    turned_into_package, renamed_with_importers, shadowing,
+]  # fmt: skip
