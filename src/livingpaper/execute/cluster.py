@@ -69,7 +69,7 @@ class Cluster(Executor):
     def slots(self) -> int:
         """Threads of all workers that are there and fit; `ClusterError` if nobody was for long."""
         if self._lost:
-            raise ClusterError(f"cluster {self._address}: the connection to the scheduler broke; build again to go on")
+            raise self._broken()
         if time.monotonic() - self._looked >= _LOOK:
             self._look()
         if not self._threads and time.monotonic() - self._seen > _PATIENCE:
@@ -149,11 +149,14 @@ class Cluster(Executor):
             outer.set_exception(error)
         except CancelledError:  # the scheduler knows the job no more: it was lost, or is another
             self._lost = True
-            outer.set_exception(ClusterError(f"cluster {self._address}: the connection to the scheduler broke"))
+            outer.set_exception(self._broken())
         except Exception as error:
             with suppress(OSError), open(job.log, "a", encoding="utf-8") as log:
                 log.write(f"\n{_spoken(error)}\n")
             outer.set_result(Ended(_KILLED, 0.0))
+
+    def _broken(self) -> ClusterError:
+        return ClusterError(f"cluster {self._address}: the connection to the scheduler broke; build again to go on")
 
 
 def roomiest(threads: dict[str, int], taken: Counter[str]) -> str:
@@ -166,8 +169,7 @@ def _spoken(error: Exception) -> str:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return (
-            f"{error.allowed_failures + 1} workers died one after the other while they ran this, the last was "
-            f"{error.last_worker.address}; look at its log (its memory?)"
-        )
+        number = error.allowed_failures + 1
+        died = "1 worker died while it ran this:" if number == 1 else f"{number} workers died while they ran this, last"
+        return f"{died} {error.last_worker.address}; look at its log (its memory?)"
     return f"the cluster could not run this: {type(error).__name__}: {str(error).splitlines()[0][:200]}"

@@ -1,6 +1,5 @@
 """The way to a Dask cluster: connect, and look whether the scheduler and each worker fit this build."""
 
-import asyncio
 import logging
 import re
 import sys
@@ -44,6 +43,8 @@ def connect(address: str) -> "Client":
 
 def _knock(address: str) -> None:
     """Make sure that a scheduler listens there; a client would wait for ever for the first word of something else."""
+    import asyncio
+
     from distributed.core import rpc
     from distributed.security import Security
 
@@ -75,7 +76,7 @@ def admit(client: "Client", pact: Pact, workers: list[str]) -> dict[str, str]:
     except Exception as error:  # one that hangs, or the scheduler
         found = dict.fromkeys(workers, error)
     return {
-        worker: f"worker {worker} does not fit: {_spoken(said)}"
+        worker: f"worker {worker} does not fit: {_spoken(said, 'worker')}"
         for worker, said in sorted(found.items())
         if said is not None
     }
@@ -97,19 +98,20 @@ def _check_scheduler(client: "Client", address: str) -> None:
     try:
         found = client.sync(client.run_on_scheduler, survey, callback_timeout=RPC)
     except Exception as error:
-        raise ClusterError(f"cluster {address}: the scheduler does not fit: {_spoken(error)}") from None
+        raise ClusterError(f"cluster {address}: the scheduler does not fit: {_spoken(error, 'scheduler')}") from None
     unlike = difference(survey(), found)
     if unlike:
         raise ClusterError(f"cluster {address}: the scheduler does not fit: {unlike}; start {_program('scheduler')}")
 
 
-def _spoken(said: object) -> str:
+def _spoken(said: object, kind: str) -> str:
     """An examination's result, or the error it ended with, in half a sentence."""
-    if isinstance(said, ImportError | AttributeError):
-        return f"its Python has no livingpaper like this one's ({said}); start it with {_program('worker')}"
-    if isinstance(said, Exception):
-        return f"{type(said).__name__}: {str(said).splitlines()[0] if str(said) else 'it does not answer'}"
-    return str(said)
+    if not isinstance(said, Exception):
+        return str(said)
+    told = (str(said) or "it does not answer").splitlines()[0][:200]
+    if "ModuleNotFoundError" in told or isinstance(said, ImportError | AttributeError):  # as such, or wrapped
+        return f"its Python has no livingpaper like this one's ({told}); start {_program(kind)}"
+    return f"{type(said).__name__}: {told}"
 
 
 def _program(kind: str) -> str:
