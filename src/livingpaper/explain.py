@@ -87,6 +87,10 @@ def _explain_pages(
     if stale is not None:
         yield f"{name} may be printed anew: {stale.spoken} would rerun because {verdicts[stale.id].reason}."
         return
+    worded = next((plan.tasks[task] for task, verdict in verdicts.items() if verdict.state is State.PROSE), None)
+    if worded is not None:
+        yield f"{name} would be printed anew: of {worded.source} {verdicts[worded.id].reason}."
+        return
     with build_lock(plan.project.build):
         built = Built(plan, authority, {})
         prepared = prepare(built)

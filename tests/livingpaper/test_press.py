@@ -184,6 +184,7 @@ CHANGES = {
     "the words of a claim": ("paper/claims.yml", "Throw more often.", "Rest.", 3),
     "a filter": ("paper/filters/livingpaper.lua", "--- Puts", "-- Puts", 3),
     "one run's page": ("_site/runs/tiny-s1/index.html", "printed", "edited", 1),
+    "what an editor left in a notebook": ("chapters/mean.ipynb", '"execution_count": null', '"execution_count": 7', 0),
     "code that prints nothing": ("src/tinylab/door.py", "import os\n", "import os\n# import\n", 0),
 }
 
@@ -251,6 +252,14 @@ def test_explaining_pages(whole: Paper, printer: Printer) -> None:
     assert explain(plan_of(whole), "index.qmd")[0].startswith("index.qmd may be printed anew: stage measure of tiny-s")
     with pytest.raises(PressError, match=r"explain 'spraed': no stage, chapter, run.*did you mean 'spread'\?"):
         explain(plan_of(whole), "spraed")
+
+
+def test_explain_a_page_after_a_chapter_was_reworded(whole: Paper, printer: Printer) -> None:
+    render(whole)
+    whole.edit("chapters/mean.ipynb", "What is the mean", "How large is the mean")
+    assert explain(plan_of(whole), "index.qmd") == [
+        "index.qmd would be printed anew: of chapters/mean.ipynb only the text around its cells changed."
+    ]
 
 
 def run_command(paper: Paper, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
