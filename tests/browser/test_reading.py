@@ -141,6 +141,15 @@ def test_search_says_when_there_is_nothing(site: Site, visit: Open) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_search_shows_a_formula_once(site: Site, visit: Open) -> None:
+    page = visit().open(site.url + "index.html")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill("when is retrieval born")
+    excerpt = page.locator(".search-results a", has_text="Formation windows").first
+    expect(excerpt).to_contain_text("ℓ")
+    expect(excerpt).not_to_contain_text("\\ell")
+
+
 def test_search_of_a_run_stays_in_its_printing(site: Site, visit: Open) -> None:
     page = visit().open(site.url + "runs/quick-s2/index.html")
     page.keyboard.press("/")

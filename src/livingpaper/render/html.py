@@ -66,7 +66,8 @@ def _body(output: str) -> Body:
             title = _NUMBER.sub("", text)
         elif "unlisted" not in before + after:
             headings.append(Heading(int(level), identifier, text))
-    return Body(output, title, tuple(headings))
+    # a formula's TeX stands beside it for programs; search would show it twice
+    return Body(output.replace("<annotation ", "<annotation data-pagefind-ignore "), title, tuple(headings))
 
 
 def _html(node: Node, figures: Mapping[str, bytes]) -> Node | list[Node] | None:
