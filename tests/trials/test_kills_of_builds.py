@@ -1,6 +1,7 @@
 """A build killed at any moment, in any of its processes, again and again: building on ends in the same bytes."""
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -37,12 +38,13 @@ def killed_once(paper: Paper, moment: float, chance: random.Random) -> tuple[str
 
 def test_a_build_killed_at_random_moments(trial: Trial, tmp_path: Path) -> None:
     chance, wanted, victims, wrong, held = random.Random(2), trial.amount(50, 2), Counter[str](), [], 0
-    clean = mortal_paper(tmp_path / "clean", trial.full)
+    template = mortal_paper(tmp_path / "template", trial.full)
+    clean = Paper(Path(shutil.copytree(template.root, tmp_path / "clean")))
     began = time.monotonic()
     assert finish(clean) == 0, said(clean)
     length, number = time.monotonic() - began, 0
     while victims.total() < wanted:
-        paper, number = mortal_paper(tmp_path / f"killed-{number}", trial.full), number + 1
+        paper, number = Paper(Path(shutil.copytree(template.root, tmp_path / f"killed-{number}"))), number + 1
         ours = 0
         for _ in range(min(chance.randint(1, 4), wanted - victims.total())):
             victim, bad = killed_once(paper, chance.uniform(0.0, length), chance)
