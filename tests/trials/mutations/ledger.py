@@ -10,7 +10,6 @@ any byte differs from what the laboratory gives by itself, in an empty folder, f
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,11 +67,11 @@ class Ledger:
                 reads,
                 before[task],
             )
-            if result.outcome in (Outcome.FAILED, Outcome.SKIPPED):
-                if same:
-                    wrong.append(f"{task} was {result.outcome} though nothing changed: {result.reason}")
-                if result.outcome is Outcome.FAILED:
-                    self.forget(task)
+            if result.outcome is Outcome.SKIPPED:
+                continue
+            if result.outcome is Outcome.FAILED:
+                wrong += [f"{task} failed though nothing changed: {result.reason}"] if same else []
+                self.forget(task)
                 continue
             if result.executed and same:
                 wrong.append(f"{task} was executed needlessly: {result.reason}")
@@ -133,5 +132,5 @@ def _changed(before: Mapping[str, str | None], now: Mapping[str, str | None]) ->
 
 
 def shown(problems: Iterable[str]) -> str:
-    """Problems for a failing test's message."""
-    return json.dumps(list(problems), indent=1)
+    """Problems for a failing test's message, nothing if there are none."""
+    return "\n".join(problems)

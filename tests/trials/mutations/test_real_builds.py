@@ -3,6 +3,7 @@
 Only what comes after training and measuring is mutated, so that no model has to be trained again.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,23 @@ from tests.trials.mutations.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real")]
 EARLY = {"create-run", "generate-benchmark", "train", "generate-probe-set", "checkpoint-sweep"}
+
+
+def test_whatever_is_opened_is_recorded(real: Bench, trial: Trial) -> None:
+    """No process of a stage or chapter opens a file of the project that the press does not know as its input."""
+    if not trial.full:
+        pytest.skip("watches the real paper being built: make trials")
+    known, opened, unknown = ("src/", "params/", "build/chapters/", "build/jupyter/"), 0, []
+    for log in sorted((real.root / "build/logs").glob("*/*.opened")):
+        reads = log.with_suffix("")
+        lines = reads.read_text().splitlines() if reads.is_file() else []
+        recorded = {json.loads(line).get("path", "") for line in lines}
+        found = {name for name in log.read_text().splitlines() if not name.startswith(known) and "/logs/" not in name}
+        opened += len(found)
+        unknown += [
+            f"{reads.parent.name}/{reads.stem}: {name}" for name in found if str(real.root / name) not in recorded
+        ]
+    trial.row("staleness", "files opened by the real paper's processes", opened, opened - len(unknown), shown(unknown))
 
 
 def test_mutations_really_built(real: Bench, trial: Trial, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_random_mutations_of_stages(built_stages: Path, tmp_path: Path, trial: T
         shutil.rmtree(walk.paper.root / "artifacts")
         wrong = walk.begin()
         for _ in range(min(8, wanted - tried)):
+            wrong += walk.fail() if walk.world.chance.random() < 0.1 else []
             done = walk.mutate(KINDS, walk.world.chance.choice([1, 1, 1, 2, 3]))
             if walk.world.chance.random() < 0.2:
                 walk.undo()
@@ -43,5 +44,5 @@ def test_random_mutations_of_stages(built_stages: Path, tmp_path: Path, trial: T
         "random mutations of the tiny paper",
         tried,
         held,
-        shown(problems) if problems else f"{executed} executions",
+        shown(problems) or f"{executed} executions",
     )

@@ -129,7 +129,7 @@ def test_random_mutations_of_chapters_and_pages(tmp_path: Path, trial: Trial) ->
         wrong += walk.build() + _different(standing(walk.paper.root), first, "the first build")
         tried, held = tried + done, held + (0 if wrong else done)
         problems += [*walk.story, *wrong] if wrong else []
-    note = shown(problems or wrong) if wrong else ""
+    note = shown(problems or wrong)
     trial.row("staleness", "random mutations of the tiny paper with chapters and pages", tried, held, note)
 
 

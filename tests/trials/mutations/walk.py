@@ -1,6 +1,7 @@
 """A walk: mutations of one copy of the tiny paper, with builds between them, each build held against the ledger."""
 
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,6 +56,21 @@ class Walk:
         """Put what people write back to a state in which it was once."""
         self.story.append("sources put back to an earlier state")
         self.world.restore(self.world.chance.choice(self._states))
+
+    def fail(self) -> list[str]:
+        """Build with a stage that raises, then put its code back; what was wrong with that build."""
+        path = self.paper.root / "src/tinylab" / self.world.chance.choice(["throw.py", "measure.py", "choose.py"])
+        kept = path.read_bytes() if path.is_file() else b""
+        broken = re.sub(rb"(def main\(.*\n)", rb"\1    raise RuntimeError\n", kept)
+        if broken == kept or truth(self.world.reader) is None:
+            return []
+        path.write_bytes(broken)
+        before = self.ledger.note()
+        built = self.paper.build(unknown=Unknown.ANEW)
+        self.story.append(f"{path.name} raised; built: {', '.join(built.executed) or 'nothing executed'}")
+        wrong = self.ledger.settle(built, before)
+        path.write_bytes(kept)
+        return wrong + [one for one in built.failures if path.stem not in one]
 
     def build(self) -> list[str]:
         """Build; what was wrong with it: stale results, needless executions, explanations that name the wrong thing."""
