@@ -56,14 +56,16 @@ def rewrite(tree: Any, change: Rewrite) -> Any:
 
 def nodes(tree: Any, *kinds: str) -> Iterator[Node]:
     """Every node of the given kinds, in document order, a parent before its children."""
-    if isinstance(tree, list):
-        for item in tree:
-            yield from nodes(item, *kinds)
-    elif isinstance(tree, dict):
-        if tree.get("t") in kinds:
-            yield tree
-        for value in tree.values():
-            yield from nodes(value, *kinds)
+    waiting = [tree]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            if found.get("t") in kinds:
+                yield found
+            found = found.values()
+        elif not isinstance(found, list):
+            continue
+        waiting += [part for part in reversed(found) if isinstance(part, (dict, list))]
 
 
 def text(tree: Any) -> str:
