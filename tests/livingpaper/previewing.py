@@ -17,7 +17,7 @@ from tests.livingpaper.conftest import Paper
 
 COMMAND = [sys.executable, "-m", "livingpaper.cli", "preview", "--preset", "tiny", "--port", "0"]
 RENDERER = ("--renderer", "embedded")
-PATIENCE = 90.0  # seconds; the machine is shared
+PATIENCE = 240.0  # seconds; the machine is shared
 
 
 def until(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -74,7 +74,7 @@ class Preview:
     def end(self, number: int = signal.SIGINT) -> int:
         """Send a signal; the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 @contextmanager

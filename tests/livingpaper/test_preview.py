@@ -296,7 +296,7 @@ def test_it_leaves_nothing_running(shown: Paper, number: int) -> None:
         until(lambda: any("livingpaper.execute.chapter" in each for each in running_in(shown.root)))
         code = preview.end(number)
         assert code == (0 if number == signal.SIGINT else -number)
-        until(lambda: running_in(shown.root) == [], 10)
+        until(lambda: running_in(shown.root) == [], 30)
         assert "Traceback" not in preview.said
     with build_lock(shown.root / "build"):
         pass  # it is free
