@@ -7,13 +7,14 @@ PORT ?= 8080
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help paper serve test trials check lock clean .venv
+.PHONY: help paper serve test trials bench check lock clean .venv
 
 help: ## show this list
 	@echo "make paper   PARAMS=$(PARAMS)   train, measure, execute, judge and print the paper into _site/"
 	@echo "make serve   PORT=$(PORT)      show the printed paper at http://127.0.0.1:$(PORT)/"
 	@echo "make test                  run the tests"
 	@echo "make trials                every attack in full (long); writes docs/trials.md"
+	@echo "make bench                 the press beside its peers, ten minutes; writes docs/benchmarks.md (BENCH=quick: below build/)"
 	@echo "make check                 lint, types, clean notebooks, file sizes, tests"
 	@echo "make lock                  pin the newest versions that fit pyproject.toml into requirements.lock"
 	@echo "make clean                 delete what can be made again (artifacts/ build/ _site/)"
@@ -38,9 +39,12 @@ trials: .venv ## every mutation, kill and attack in full
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/trials --trials
 	@$(BIN)/python tools/trials_table.py
 
+bench: .venv ## speed and memory beside peers
+	@$(BIN)/python -m benchmarks $(if $(filter quick,$(BENCH)),--quick)
+
 check: .venv
-	@$(BIN)/ruff check src tests tools
-	@$(BIN)/ruff format --check src tests tools
+	@$(BIN)/ruff check src tests tools benchmarks
+	@$(BIN)/ruff format --check src tests tools benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/nbstripout --verify --keep-id chapters/*.ipynb
 	@$(BIN)/python tools/check_sizes.py
