@@ -4,6 +4,7 @@ Covers what a book of this press uses. Whatever else stands in the file is named
 silence: Quarto would understand it, the embedded renderer does not.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,15 @@ from livingpaper.booksection import (
     BookError,
     Section,
 )
-from livingpaper.errors import PointerError
+from livingpaper.errors import PointerError, shown
 from livingpaper.files import inside
 from livingpaper.yamlfile import read_yaml
 
 _FOLDS = ("true", "show", "false")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_URL = re.compile(r"(https?://[^\s\"<>]+)?")
+_NO_URL = re.compile(r"[#?%&\"'<>`|]")
+_WORKED_IN = ("artifacts", "build", "results", "paper", "params", "src")  # what a printing must not sweep
 _PAPERS = ("a4", "a5", "a3", "us-letter", "us-legal")  # of those that Typst knows
 
 
@@ -112,12 +117,12 @@ def read_book(root: Path, profile: str = "") -> Book:
         author=book.text("author"),
         date=book.text("date"),
         description=book.text("description"),
-        language=top.text("lang", "en"),
-        output=_inside(root, project.text("output-dir", "_book"), f"{FILE}: project.output-dir"),
+        language=_fitting(top, "lang", "en", _LANGUAGE, "a language such as en or en-GB"),
+        output=_output(root, project.text("output-dir", "_book")),
         output_file=book.text("output-file"),
         footer=_footer(book),
-        repository=book.text("repo-url"),
-        site_url=book.text("site-url"),
+        repository=_fitting(book, "repo-url", "", _URL, "a URL with https:// or http://"),
+        site_url=_fitting(book, "site-url", "", _URL, "a URL with https:// or http://"),
         bibliography=_files(top, "bibliography", root, (".bib", ".json")),
         csl=next(iter(_files(top, "csl", root)), ""),
         filters=_filters(top, root),
@@ -126,7 +131,8 @@ def read_book(root: Path, profile: str = "") -> Book:
         pdf=_pdf(formats, echo),
     )
     book.skip(*QUARTO_BOOK)
-    warnings = [f"{FILE}: {name} is not covered by the embedded renderer" for name in top.left_over()]
+    _check_output(out)
+    warnings = [f"{FILE}: {name[:200]} is not covered by the embedded renderer" for name in top.left_over()]
     return replace(out, warnings=tuple(warnings))
 
 
@@ -158,6 +164,8 @@ def _entries(book: Section, root: Path) -> Iterator[Entry]:
             source = _file(root, item, f"{FILE}: {book.named(key)}")
             if not source.endswith((".qmd", ".md", ".ipynb")):
                 raise BookError(f"{FILE}: {book.named(key)}: {source} is not a .qmd, .md or .ipynb file")
+            if _NO_URL.search(source):
+                raise BookError(f"{FILE}: {book.named(key)}: {source!r} has a sign that no URL can hold; rename it")
             if source in seen:
                 raise BookError(f"{FILE}: {book.named(key)}: {source} is listed twice")
             seen.add(source)
@@ -169,7 +177,7 @@ def _entries(book: Section, root: Path) -> Iterator[Entry]:
 def _flat(items: Any, name: str) -> Iterator[tuple[str, str | None]]:
     """Files and the part each stands in."""
     if not isinstance(items, list):
-        raise BookError(f"{FILE}: {name} is {items!r}, expected a list of files")
+        raise BookError(f"{FILE}: {name} is {shown(items)}, expected a list of files")
     for item in items:
         if isinstance(item, str):
             yield item, None
@@ -178,7 +186,7 @@ def _flat(items: Any, name: str) -> Iterator[tuple[str, str | None]]:
                 (file, item["part"]) for file, _ in _flat(item.get("chapters") or [], f"{name}: {item['part']}")
             )
         else:
-            raise BookError(f"{FILE}: {name} has {item!r}, expected a file or a part with chapters")
+            raise BookError(f"{FILE}: {name} has {shown(item)}, expected a file or a part with chapters")
 
 
 def _inside(root: Path, name: str, where: str) -> str:
@@ -186,8 +194,33 @@ def _inside(root: Path, name: str, where: str) -> str:
     try:
         inside(root, name)
     except PointerError:
-        raise BookError(f"{where} is {name!r}, expected a path inside the project") from None
+        raise BookError(f"{where} is {shown(name)}, expected a path inside the project") from None
     return str(PurePosixPath(name))
+
+
+def _fitting(section: Section, key: str, default: str, form: re.Pattern[str], expected: str) -> str:
+    value = section.text(key, default)
+    if not form.fullmatch(value):
+        raise BookError(f"{FILE}: {section.named(key)} is {shown(value)}, expected {expected}")
+    return value
+
+
+def _output(root: Path, name: str) -> str:
+    """The folder a printing fills: whatever else is in it is removed, so it is one of its own."""
+    where = f"{FILE}: project.output-dir"
+    inside = _inside(root, name, where)
+    if inside.startswith(".") or PurePosixPath(inside).parts[0] in _WORKED_IN:
+        raise BookError(f"{where} is {name!r}, expected a folder of its own, such as _site")
+    return inside
+
+
+def _check_output(book: Book) -> None:
+    """Refuse to print over what is printed: whatever the site's folder holds beside the site is removed."""
+    sources = [entry.source for entry in book.entries]
+    sources += [*book.bibliography, *book.filters, *book.resources, *book.html.css, *([book.csl] if book.csl else [])]
+    own = next((name for name in sources if PurePosixPath(name).is_relative_to(book.output)), None)
+    if own is not None:
+        raise BookError(f"{FILE}: project.output-dir is {book.output!r}, where {own} lies; give it a folder of its own")
 
 
 def _file(root: Path, name: str, where: str) -> str:
@@ -202,17 +235,20 @@ def _files(section: Section, key: str, root: Path, kinds: tuple[str, ...] = ("",
     names: Sequence[Any] = value if isinstance(value, list) else [value]
     for name in names:
         if not str(name).endswith(kinds):
-            raise BookError(f"{FILE}: {section.named(key)}: {name!r} is not one of: {', '.join(kinds)}")
+            raise BookError(f"{FILE}: {section.named(key)}: {shown(name)} is not one of: {', '.join(kinds)}")
     return tuple(_file(root, str(name), f"{FILE}: {section.named(key)}") for name in names)
 
 
 def _filters(top: Section, root: Path) -> tuple[str, ...]:
     """Lua filters that run before everything else, the only kind the embedded renderer has a place for."""
     found = []
-    for item in top.get("filters", []):
+    items = top.get("filters", [])
+    if not isinstance(items, list):
+        raise BookError(f"{FILE}: filters is {shown(items)}, expected a list of {{at: pre-ast, path: <file>.lua}}")
+    for item in items:
         entry = {"path": item, "at": "pre-quarto"} if isinstance(item, str) else item
         if not isinstance(entry, dict) or entry.get("at") != "pre-ast" or not str(entry.get("path")).endswith(".lua"):
-            raise BookError(f"{FILE}: filters has {item!r}, expected {{at: pre-ast, path: <file>.lua}}")
+            raise BookError(f"{FILE}: filters has {shown(item)}, expected {{at: pre-ast, path: <file>.lua}}")
         found.append(_file(root, str(entry["path"]), f"{FILE}: filters"))
     return tuple(found)
 

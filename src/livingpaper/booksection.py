@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from livingpaper.errors import PressError
+from livingpaper.errors import PressError, shown
 
 FILE = "_quarto.yml"
 
@@ -40,7 +40,7 @@ class Section:
 
     def __init__(self, data: Any, name: str) -> None:
         if not isinstance(data, dict):
-            raise BookError(f"{FILE}: {name or 'the file'} is {data!r}, expected a mapping of keys")
+            raise BookError(f"{FILE}: {name or 'the file'} is {shown(data)}, expected a mapping of keys")
         self._data: dict[Any, Any] = data
         self._name = name
         self._asked: set[Any] = set()
@@ -48,7 +48,7 @@ class Section:
 
     def named(self, key: str) -> str:
         """The key as a message calls it: `book.title`."""
-        return f"{self._name}.{key}" if self._name else key
+        return (f"{self._name}.{key}" if self._name else key)[:200]
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, which counts as understood from now on."""
@@ -70,7 +70,7 @@ class Section:
         """The text under a key; numbers and dates are taken as they print."""
         value = self.get(key, default)
         if isinstance(value, list | dict):
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected text")
+            raise BookError(f"{FILE}: {self.named(key)} is {shown(value)}, expected text")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def required(self, key: str) -> str:
@@ -84,28 +84,28 @@ class Section:
         """The text under a key, one of those allowed."""
         value = self.text(key, default)
         if value not in allowed:
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected one of: {', '.join(allowed)}")
+            raise BookError(f"{FILE}: {self.named(key)} is {shown(value)}, expected one of: {', '.join(allowed)}")
         return value
 
     def length(self, key: str, default: str) -> str:
         """The length under a key, such as 10.5pt."""
         value = self.text(key, default)
         if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?(pt|mm|cm|in|em)", value):
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected a length such as 10.5pt")
+            raise BookError(f"{FILE}: {self.named(key)} is {shown(value)}, expected a length such as 10.5pt")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
         """The switch under a key."""
         value = self.get(key, default)
         if not isinstance(value, bool):
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected true or false")
+            raise BookError(f"{FILE}: {self.named(key)} is {shown(value)}, expected true or false")
         return value
 
     def number(self, key: str, default: int) -> int:
         """The whole number under a key."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 6:
-            raise BookError(f"{FILE}: {self.named(key)} is {value!r}, expected a number from 1 to 6")
+            raise BookError(f"{FILE}: {self.named(key)} is {shown(value)}, expected a number from 1 to 6")
         return value
 
     def left_over(self) -> Iterator[str]:

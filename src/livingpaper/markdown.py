@@ -1,6 +1,7 @@
 """Text into Markdown: whatever a run name, an artifact or an error says is shown as it is and never read as markup."""
 
 import re
+from urllib.parse import quote
 
 _WIDEST = 60  # characters a cell is counted as, at most: a long sentence does not crowd out its neighbours
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~^$@\"'&=:/])")
@@ -26,7 +27,7 @@ def attribute(text: str) -> str:
 
 def link(text: str, target: str) -> str:
     """A link with Markdown `text` to a path of the project (from its root)."""
-    return f"[{text}](</{target}>)" if re.search(r"[\s()<>]", target) else f"[{text}](/{target})"
+    return f"[{text}](/{quote(target)})"
 
 
 def cell(text: str) -> str:

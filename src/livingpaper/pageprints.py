@@ -47,6 +47,7 @@ class PagePrinter:
         `seen` is told of each printing as soon as it is up to date.
         """
         rendered = []
+        self._project.claim_site()
         for printing in self._prepared.printings:
             reason = self.why(printing)
             if reason is not None:

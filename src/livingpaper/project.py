@@ -8,6 +8,7 @@ from pathlib import Path
 
 from livingpaper.book import Book, read_book
 from livingpaper.errors import ProjectError
+from livingpaper.files import read_json, write_json
 
 MARKER = "paper/workflow.yml"
 CHAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -43,6 +44,17 @@ class Project:
     def site(self) -> Path:
         """Folder of the printed site."""
         return self.root / self.book.output
+
+    def claim_site(self) -> None:
+        """Refuse to print into a folder that holds files of no printing: what a site does not need is removed there."""
+        mark = self.build / "print" / "site.json"
+        foreign = self.site.is_dir() and any(self.site.iterdir()) and not (self.site / "index.html").is_file()
+        if foreign and read_json(mark) != self.book.output:  # else a first printing was interrupted
+            raise ProjectError(
+                f"_quarto.yml: project.output-dir is {self.book.output!r}, which holds files and no index.html: "
+                "no printing made them; empty it, or name a folder for the site alone, such as _site"
+            )
+        write_json(mark, self.book.output)
 
     def manifest(self, scope: str, name: str) -> Path:
         """Where the manifest of a stage or chapter of a run or study lies."""

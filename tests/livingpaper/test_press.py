@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from livingpaper.build import Built, open_authority
-from livingpaper.errors import PressError, WorkflowError
+from livingpaper.errors import PressError, ProjectError, WorkflowError
 from livingpaper.execute.outcomes import Outcome, Result
 from livingpaper.explain import explain
 from livingpaper.pageprints import PagePrinter
@@ -327,3 +327,17 @@ def test_a_book_without_its_chapters_is_no_traceback(fresh: Paper) -> None:
     done = run_command(fresh, "build", "--preset", "tiny")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "chapters/mean.ipynb does not exist" in done.stderr
+
+
+def test_a_folder_of_other_files_is_never_printed_into(fresh: Paper) -> None:
+    fresh.edit("_quarto.yml", "output-dir: _site", "output-dir: docs")
+    (fresh.root / "docs").mkdir()
+    project = Project(fresh.root)
+    project.claim_site()  # an empty folder may be filled
+    (fresh.root / "docs/half").write_text("of a printing that was killed")
+    project.claim_site()
+    (fresh.root / "build/print/site.json").unlink()
+    with pytest.raises(ProjectError, match=r"output-dir is 'docs', which holds files and no index\.html"):
+        project.claim_site()
+    (fresh.root / "docs/index.html").write_text("")
+    project.claim_site()

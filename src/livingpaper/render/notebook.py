@@ -7,18 +7,20 @@ longer than anything inside it; `assets/cells.lua` then reads Markdown and table
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from livingpaper.jsonfile import parse_json
+from livingpaper.render.cellform import sound
 from livingpaper.render.errors import RenderError
 from livingpaper.render.options import CellOptions, cell_options
 
 FIGURES = "figures"
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# what moves a terminal's cursor, colours or titles, and the control characters left of it
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 # richest first; what a reader of the page and of the PDF both get
 _PREFERENCE = ("text/markdown", "text/latex", "image/svg+xml", "image/png", "image/jpeg", "text/html", "text/plain")
@@ -47,7 +49,7 @@ def convert(path: Path, name: str, defaults: Defaults) -> Converted:
     """The notebook at `path` as Markdown; `name` is what messages call it."""
     out = Converted()
     notebook = read_notebook(path, name)
-    language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "python")
+    language = _language(notebook.get("metadata"))
     parts = []
     for number, cell in enumerate(notebook["cells"], 1):
         parts.append(_cell(cell, f"{name}: cell {number}", language, defaults, out))
@@ -55,14 +57,24 @@ def convert(path: Path, name: str, defaults: Defaults) -> Converted:
     return out
 
 
+def _language(metadata: Any) -> str:
+    """The language of the kernel, as a class of its code: one plain word."""
+    kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+    named = kernel.get("language") if isinstance(kernel, dict) else None
+    return named if isinstance(named, str) and re.fullmatch(r"[A-Za-z][\w+-]{0,30}", named) else "python"
+
+
 def read_notebook(path: Path, name: str) -> dict[str, Any]:
     """The notebook's JSON; a file that is not one is an error that says so."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RenderError(f"{name}: {path} is not a readable notebook ({error}); run: livingpaper build") from None
     if not isinstance(data, dict) or not isinstance(data.get("cells"), list):
         raise RenderError(f"{name}: {path} has no list of cells; run: livingpaper build")
+    wrong = next((number for number, cell in enumerate(data["cells"], 1) if not sound(cell)), None)
+    if wrong is not None:
+        raise RenderError(f"{name}: cell {wrong} of {path} is no notebook cell; run: livingpaper build")
     return data
 
 
@@ -109,13 +121,18 @@ def _outputs(outputs: Any, where: str, options: CellOptions, defaults: Defaults,
         if kind == "stream":
             hidden = output.get("name") == "stderr" and not options.flag("warning", defaults.warning)
             text = _ANSI.sub("", source(output.get("text"))).rstrip("\n")
-            blocks.append("" if hidden else fenced_code(text, f".cell-output .cell-output-{output.get('name')}"))
+            name = "stderr" if output.get("name") == "stderr" else "stdout"
+            blocks.append("" if hidden else fenced_code(text, f".cell-output .cell-output-{name}"))
         elif kind == "error":
-            trace = "\n".join(output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"])
+            trace = "\n".join(_lines(output.get("traceback")) or [f"{output.get('ename')}: {output.get('evalue')}"])
             blocks.append(fenced_code(_ANSI.sub("", trace), ".cell-output .cell-output-error"))
         elif kind in ("display_data", "execute_result"):
             blocks.append(_display(output.get("data", {}), where, options, out))
     return _floats(blocks, where, options, out)
+
+
+def _lines(trace: Any) -> list[str]:
+    return trace if isinstance(trace, list) else [trace] if trace else []
 
 
 def _joined_streams(outputs: Any) -> list[dict[str, Any]]:
@@ -165,7 +182,11 @@ def _display(data: Mapping[str, Any], where: str, options: CellOptions, out: Con
 
 
 def _image(kind: str, content: str, options: CellOptions, where: str, out: Converted) -> str:
-    data = content.encode() if kind == "image/svg+xml" else base64.b64decode(content)
+    try:
+        data = content.encode() if kind == "image/svg+xml" else base64.b64decode(content)
+    except ValueError:
+        out.warnings.append(f"{where}: output of type {kind} is no image")
+        return ""
     name = f"/{FIGURES}/{hashlib.sha256(data).hexdigest()[:20]}.{_IMAGES[kind]}"
     out.figures[name] = data
     alt = options.text("fig-alt")

@@ -40,7 +40,7 @@ def cell_options(source: str, where: str) -> CellOptions:
     header = "\n".join(line[2:].removeprefix(" ") for line in lines[:count])
     try:
         values = yaml.safe_load(header)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise RenderError(f"{where}: its #| lines are not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return CellOptions(code)

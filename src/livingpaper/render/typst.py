@@ -53,12 +53,13 @@ def _head(book: Book, printing: Printing) -> str:
     """The opening of the document: the house style, and the title page's lines."""
     assert book.pdf is not None
     version = project_version(book.root)
+    language = book.language.split("-")[0].lower()
     lines = [book.date, f"Run {printing.run}", f"Version {version}" if version else "", book.repository]
     shown = "".join(f"{string(line)}, " for line in lines if line)
     return (
         (ASSETS / "paper.typ").read_text(encoding="utf-8")
         + f"\n#show: paper.with(title: {string(book.title)}, subtitle: {string(book.subtitle)}, "
-        + f"author: {string(book.author)}, lines: ({shown}), language: {string(book.language)}, "
+        + f"author: {string(book.author)}, lines: ({shown}), language: {string(language)}, "
         + f"size: {string(book.pdf.paper)}, text-size: {book.pdf.font_size})\n\n"
     )
 

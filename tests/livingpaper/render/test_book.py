@@ -82,6 +82,17 @@ def test_what_is_not_covered_is_named(tmp_path: Path, change: dict[str, Any], na
         ({"book__chapters": ["index.qmd", "x.lua"]}, "x.lua is not a .qmd, .md or .ipynb file"),
         ({"book__chapters": ["index.qmd", 3]}, "book.chapters has 3, expected a file or a part"),
         ({"project__output_dir": "../site"}, "'../site', expected a path inside the project"),
+        ({"project__output_dir": "paper"}, "'paper', expected a folder of its own, such as _site"),
+        ({"project__output_dir": "results/site"}, "expected a folder of its own"),
+        ({"project__output_dir": ".git"}, "'.git', expected a folder of its own"),
+        ({"project__output_dir": "site", "format__html__css": "site/x.css"}, "'site', where site/x.css lies"),
+        ({"book__chapters": ["index.qmd", "a?b#c%.qmd"]}, "has a sign that no URL can hold; rename it"),
+        ({"book__chapters": ["index.qmd", "a\nb.qmd"]}, "expected a path inside the project"),
+        ({"book__repo_url": "javascript:alert(1)"}, "book.repo-url is 'javascript:alert(1)', expected a URL"),
+        ({"book__site_url": "//x"}, "expected a URL with https://"),
+        ({"lang": 'en" onload="x'}, "lang is 'en\" onload=\"x', expected a language such as en or en-GB"),
+        ({"filters": 3}, "filters is 3, expected a list of {at: pre-ast"),
+        ({"book__author": [1] * 500}, "…, expected text"),
         ({"filters": ["x.lua"]}, "filters has 'x.lua', expected {at: pre-ast"),
         ({"filters": [{"at": "post-quarto", "path": "x.lua"}]}, "expected {at: pre-ast"),
         ({"bibliography": "gone.bib"}, "bibliography: gone.bib does not exist"),
@@ -94,6 +105,8 @@ def test_what_is_not_covered_is_named(tmp_path: Path, change: dict[str, Any], na
     ],
 )
 def test_what_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    for name in ("a?b#c%.qmd", "site/x.css"):
+        tiny.write(tmp_path, name, "# A\n")
     with pytest.raises(BookError) as caught:
         read_book(book(tmp_path, **change))
     assert str(caught.value).startswith("_quarto.yml: ")

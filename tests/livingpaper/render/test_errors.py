@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from livingpaper.render import RenderError, render
 from livingpaper.render.coverage import uncovered
+from livingpaper.render.notebook import Defaults, convert
 from livingpaper.render.pandoc import Pandoc
 from tests.livingpaper.render import tiny
 from tests.livingpaper.render.dom import parse, read
@@ -124,6 +126,52 @@ def test_a_missing_or_broken_notebook_is_named(tmp_path: Path) -> None:
     tiny.write(root, "build/chapters/quick-s1/one.ipynb", "{")
     with pytest.raises(RenderError, match=r"chapters/one\.ipynb: .*not a readable notebook.*run: livingpaper build"):
         render(root, tiny.printing(root), "embedded")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": 3},
+        {"metadata": []},
+        {"metadata": {"tags": "x"}},
+        {"outputs": {}},
+        {"outputs": [3]},
+        {"outputs": [{"output_type": "stream", "name": "stdout", "text": 3}]},
+        {"outputs": [{"output_type": "error", "traceback": [1]}]},
+        {"outputs": [{"output_type": "display_data", "data": []}]},
+        {"outputs": [{"output_type": "display_data", "data": {"text/html": {}}}]},
+    ],
+)
+def test_what_is_no_cell_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tiny.write(tmp_path, "a.ipynb", tiny.notebook([tiny.markdown("# A"), {**tiny.code("1"), **change}]))
+    with pytest.raises(RenderError, match=r"a\.ipynb: cell 2 of .* is no notebook cell; run: livingpaper build"):
+        convert(path, "a.ipynb", Defaults())
+
+
+def test_outputs_of_any_form_are_shown_or_named(tmp_path: Path) -> None:
+    outputs = [
+        {"output_type": "stream", "name": "x} .evil", "text": "a\x1b]8;;https://x\x07b\x00\x08c\x1b[31md"},
+        {"output_type": "display_data", "data": {"image/png": "é no base64"}},
+        {"output_type": "error", "traceback": "one line"},
+    ]
+    cells = [
+        tiny.code("1", outputs),
+        tiny.code("2", [{"output_type": "display_data", "data": {"text/plain": "\ud800"}}]),
+    ]
+    notebook = {**tiny.notebook(cells), "metadata": {"kernelspec": {"language": "x} .evil"}}}
+    found = convert(tiny.write(tmp_path, "a.ipynb", notebook), "a.ipynb", Defaults())
+    assert ".evil" not in found.markdown
+    assert "abcd" in found.markdown
+    assert "one line" in found.markdown
+    assert "\ufffd" in found.markdown
+    assert found.warnings == ["a.ipynb: cell 1: output of type image/png is no image"]
+
+
+@pytest.mark.parametrize("header", ["a: 2001-99-99", "? [a]\n#| : 1", "a: " + "[" * 2000])
+def test_cell_options_that_are_no_yaml(tmp_path: Path, header: str) -> None:
+    path = tiny.write(tmp_path, "a.ipynb", tiny.notebook([tiny.code(f"#| {header}\n1")]))
+    with pytest.raises(RenderError, match=r"a\.ipynb: cell 1: its #\| lines are not valid YAML"):
+        convert(path, "a.ipynb", Defaults())
 
 
 def test_an_unknown_renderer_is_refused(tmp_path: Path) -> None:
