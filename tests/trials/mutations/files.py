@@ -83,6 +83,8 @@ def record(world: World) -> str | None:
     if path is None or path.stem.startswith("_"):
         return None
     data, deed = path.read_bytes(), world.chance.choice(["gone", "cut off", "edited", "nonsense"])
+    if b'"seal"' not in data:
+        return None  # damaged before
     if deed == "gone":
         path.unlink()
     else:
