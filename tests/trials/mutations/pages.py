@@ -44,9 +44,11 @@ def digests(root: Path, paths: list[Path]) -> Files:
 
 def clean(root: Path, place: Path) -> Files:
     """The site and the executed chapters of a build from nothing of the same sources."""
-    shutil.copytree(
-        root, place, ignore=shutil.ignore_patterns("artifacts", "build", "_site", "elsewhere", "__pycache__")
-    )
+    left = shutil.ignore_patterns("artifacts", "build", "_site", "elsewhere", "__pycache__")
+    shutil.copytree(root, place, ignore=left)
+    for notes in root.glob("artifacts/runs/*/notes.json"):  # no stage writes them
+        (place / notes.relative_to(root)).parent.mkdir(parents=True)
+        shutil.copy(notes, place / notes.relative_to(root))
     _, _, wrong = print_paper(place)
     assert wrong == []
     out = standing(place)
