@@ -1,6 +1,6 @@
 """The claim to a task: of several attempts at it on the workers of a cluster, the latest one runs, and it runs alone.
 
-When a worker is lost the scheduler begins its job again elsewhere. The lost one may be dead, dying, or only cut off and
+When a worker is lost its job begins again elsewhere. The lost one may be dead, dying, or only cut off and
 busy as ever. The claim is a file: who writes its own name into it has the task, who finds another name there gives up;
 and a lock on it that the job's guard holds until the last process of the job is gone.
 """

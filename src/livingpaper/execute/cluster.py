@@ -6,9 +6,10 @@ its lease back or died (see `remote.py`). Workers may come and go: each is looke
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from livingpaper.errors import ClusterError, PressError
@@ -26,7 +27,20 @@ _FIRST = 3.0  # seconds given to workers that are just starting
 _PATIENCE = 30.0  # seconds without any worker, after which a build gives up
 _LOOK = 1.0  # seconds between looks at who is there
 _ENDING = 15.0  # seconds given to jobs whose build ends
+_ALLOWED = 3  # workers that may die over a job
 _KILLED = 137  # exit code of a process that was killed
+
+
+@dataclass
+class _Sent:
+    """A job on its way: to which worker, and how many workers were lost over it."""
+
+    run: Callable[..., Ended]
+    job: Job
+    outer: "Future[Ended]"
+    worker: str = ""
+    lost: int = 0
+    inner: "Future[Ended]" = field(default_factory=Future)
 
 
 @contextmanager
@@ -51,7 +65,7 @@ class Cluster(Executor):
         self._pact = pact
         self._lease = lease
         self._executor = client.get_executor(pure=False)
-        self._placed: dict[str, tuple[str, int]] = {}  # worker and threads by the key of each unfinished job
+        self._sent: dict[str, _Sent] = {}  # by the key of each unfinished job
         self._threads: dict[str, int] = {}  # by worker
         self._unfit: dict[str, str] = {}  # why, by worker
         self._looked = 0.0
@@ -80,25 +94,18 @@ class Cluster(Executor):
         return sum(self._threads.values())
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Send a job to the worker with most threads to spare; if that one is lost, the scheduler finds another."""
+        """Send a job to the worker with most threads to spare; if that one is lost, another gets it."""
         (job,) = args
-        self._number += 1
-        key = f"livingpaper-{self._lease.path.stem}-{self._number}"
-        worker = roomiest(self._threads, self._load())
-        self._placed[key] = (worker, job.threads)
-        inner = self._executor.submit(
-            hold, self._pact, fn, job, key=key, workers=[worker], allow_other_workers=True, **kwargs
-        )
         outer: Future[Ended] = Future()
         outer.set_running_or_notify_cancel()
-        inner.add_done_callback(lambda _: self._deliver(key, job, inner, outer))
+        self._send(_Sent(fn, job, outer))
         return outer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Give the lease back, at which every job still running ends, and wait until they have."""
         self._lease.release()
         deadline = time.monotonic() + _ENDING
-        while wait and self._placed and at_work(self._lease.folder) and time.monotonic() < deadline:
+        while wait and self._sent and at_work(self._lease.folder) and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _begin(self) -> None:
@@ -126,34 +133,57 @@ class Cluster(Executor):
         self._unfit = {worker: why for worker, why in (self._unfit | wrong).items() if worker in present}
         self._threads = {worker: number for worker, number in present.items() if worker not in self._unfit}
         self._seen = self._looked if self._threads else self._seen
+        if self._threads:
+            self._send_again(present)
+
+    def _send(self, sent: "_Sent") -> None:
+        """Send a job to one worker and no other: whether a worker fits is known here, not to the scheduler."""
+        self._number += 1
+        key = f"livingpaper-{self._lease.path.stem}-{self._number}"
+        sent.worker = roomiest(self._threads, self._load())
+        self._sent[key] = sent
+        inner = sent.inner = self._executor.submit(hold, self._pact, sent.run, sent.job, key=key, workers=[sent.worker])
+        inner.add_done_callback(lambda _: self._deliver(key, inner))
+
+    def _send_again(self, present: Container[str]) -> None:
+        """Send the jobs of workers that were lost to others; one that lost as many as are allowed has failed."""
+        for key, sent in list(self._sent.items()):
+            if sent.worker in present or self._sent.pop(key, None) is None:
+                continue
+            sent.inner.cancel()
+            sent.lost += 1
+            if sent.lost <= _ALLOWED:
+                self._send(sent)
+            else:
+                self._fail(sent, f"workers that died over this: {sent.lost}, the last was {sent.worker}")
 
     def _load(self) -> Counter[str]:
-        """Threads taken on each worker, by where the scheduler says that jobs are now."""
-        try:
-            processing = self._client.sync(self._client.processing, callback_timeout=RPC)
-        except Exception:  # as above; then by where they were sent
-            processing = {}
-        now = {key: worker for worker, keys in processing.items() for key in keys}
+        """Threads taken on each worker."""
         taken: Counter[str] = Counter()
-        for key, (worker, threads) in list(self._placed.items()):
-            taken[now.get(key, worker)] += threads
-        taken.update(worker for key, worker in now.items() if key not in self._placed)
+        for sent in list(self._sent.values()):
+            taken[sent.worker] += sent.job.threads
         return taken
 
-    def _deliver(self, key: str, job: Job, inner: "Future[Ended]", outer: "Future[Ended]") -> None:
+    def _deliver(self, key: str, inner: "Future[Ended]") -> None:
         """Hand a job's end on, in the press's own words."""
-        self._placed.pop(key, None)
+        sent = self._sent.pop(key, None)
+        if sent is None:  # it was sent to another worker since
+            return
         try:
-            outer.set_result(inner.result())
+            sent.outer.set_result(inner.result())
         except PressError as error:
-            outer.set_exception(error)
+            sent.outer.set_exception(error)
         except CancelledError:  # the scheduler knows the job no more: it was lost, or is another
             self._lost = True
-            outer.set_exception(self._broken())
+            sent.outer.set_exception(self._broken())
         except Exception as error:
-            with suppress(OSError), open(job.log, "a", encoding="utf-8") as log:
-                log.write(f"\n{_spoken(error)}\n")
-            outer.set_result(Ended(_KILLED, 0.0))
+            self._fail(sent, _spoken(error))
+
+    def _fail(self, sent: "_Sent", reason: str) -> None:
+        """End a job that no worker could bring to its end, with the reason in its log."""
+        with suppress(OSError), open(sent.job.log, "a", encoding="utf-8") as log:
+            log.write(f"\n{reason}; look at the worker's log (its memory?)\n")
+        sent.outer.set_result(Ended(_KILLED, 0.0))
 
     def _broken(self) -> ClusterError:
         return ClusterError(f"cluster {self._address}: the connection to the scheduler broke; build again to go on")
@@ -168,8 +198,6 @@ def _spoken(error: Exception) -> str:
     """What distributed says of a job it could not carry out."""
     from distributed.scheduler import KilledWorker
 
-    if isinstance(error, KilledWorker):
-        number = error.allowed_failures + 1
-        died = "1 worker died while it ran this:" if number == 1 else f"{number} workers died while they ran this, last"
-        return f"{died} {error.last_worker.address}; look at its log (its memory?)"
-    return f"the cluster could not run this: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+    if isinstance(error, KilledWorker):  # where the scheduler allows fewer failures than this build
+        return f"workers that died over this: {error.allowed_failures + 1}, the last was {error.last_worker.address}"
+    return f"the cluster could not run this: {type(error).__name__}: {(str(error) or '-').splitlines()[0][:200]}"
