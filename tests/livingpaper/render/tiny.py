@@ -246,6 +246,6 @@ def make_page(root: Path, text: str, config: str = "", **files: Any) -> Path:
     return root
 
 
-def page_printing(root: Path) -> Printing:
+def page_printing(root: Path, **changes: Any) -> Printing:
     """The printing of a book of one page."""
-    return printing(root, notebooks={}, runs=(("quick-s1", ""),))
+    return printing(root, **{"notebooks": {}, "runs": (("quick-s1", ""),), **changes})
