@@ -88,11 +88,14 @@ WIDE = """## Wide things
 {code}
 ```
 
+{scattered}
+
 A_very_long_word_{word} and `a_long_name_{word}` and $$\\sum_{{i=1}}^N x_i + {sum}$$
 """.format(
     heads=" | ".join(f"column {i}" for i in range(14)),
     rule="---|" * 14,
     cells=" | ".join(["0.12345"] * 14),
+    scattered="Words searched; be words to words; for searched words, to be words, searched for words. " * 8,
     code="value = " + " + ".join(f"argument_{i}" for i in range(30)),
     word="without_a_break_" * 8,
     sum=" + ".join(f"x_{{{i}}}" for i in range(60)),

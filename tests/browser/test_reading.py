@@ -141,6 +141,16 @@ def test_search_says_when_there_is_nothing(site: Site, visit: Open) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_a_phrase_comes_before_its_words_here_and_there(site: Site, visit: Open) -> None:
+    page = visit().open(site.url + "chapters/two.html")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill("words to be searched for")
+    expect(page.locator(".search-results a", has_text="Formation windows").first).to_be_visible()
+    expect(page.locator(".search-results a").first).to_contain_text("zymurgy")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"#how-to-read$"))
+
+
 def test_search_shows_a_formula_once(site: Site, visit: Open) -> None:
     page = visit().open(site.url + "index.html")
     page.keyboard.press("/")

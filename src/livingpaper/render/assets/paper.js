@@ -102,6 +102,12 @@
       }));
       return parts.length ? parts : [{ url: page.url, title: page.meta.title, excerpt: page.excerpt }];
     };
+    /** Pages with the very phrase come before those that have its words here and there. */
+    const results = async (pagefind, words) => {
+      const phrase = /^[^"]+\s[^"]+$/.test(words) ? (await pagefind.search(`"${words}"`)).results : [];
+      const first = new Set(phrase.map((result) => result.id));
+      return [...phrase, ...(await pagefind.search(words)).results.filter((result) => !first.has(result.id))];
+    };
     const ask = async () => {
       const words = input.value.trim();
       const turn = ++asked;
@@ -110,12 +116,11 @@
         state.textContent = "";
         return;
       }
-      const pagefind = await load();
-      const found = await pagefind.search(words);
-      const pages = await Promise.all(found.results.slice(0, 8).map((result) => result.data()));
+      const found = await results(await load(), words);
+      const pages = await Promise.all(found.slice(0, 8).map((result) => result.data()));
       if (turn !== asked) return;
       list.replaceChildren(...pages.flatMap(matches).map(entry));
-      const count = found.results.length;
+      const count = found.length;
       state.textContent = count ? `${count} ${count === 1 ? "page" : "pages"}` : "Nothing found";
     };
 
