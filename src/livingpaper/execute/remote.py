@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,11 +116,14 @@ def hold(pact: Pact, run: Callable[..., Ended], job: Job) -> Ended:
     def wanted() -> bool:
         return held(pact.lease) and claim.stands()
 
-    with claim.taken(wanted) as descriptor, TemporaryDirectory(prefix="livingpaper-") as scratch:
+    local = [name for name in _HOST_LOCAL if name in job.environment]
+    place = TemporaryDirectory(prefix="livingpaper-") if local else nullcontext("")
+    with claim.taken(wanted) as descriptor, place as scratch:
         if descriptor is None:
             return Ended(128 + signal.SIGTERM, time.monotonic() - began)
         _forget(job)
-        return run(_adapted(job, descriptor, scratch), wanted)
+        environment = {**job.environment, **dict.fromkeys(local, scratch)}
+        return run(replace(job, environment=environment, inherit=(descriptor,)), wanted)
 
 
 def _forget(job: Job) -> None:
@@ -128,9 +131,3 @@ def _forget(job: Job) -> None:
     for name in ("LIVINGPAPER_READS", "LIVINGPAPER_PROGRESS"):
         with suppress(KeyError):
             Path(job.environment[name]).unlink(missing_ok=True)
-
-
-def _adapted(job: Job, descriptor: int, scratch: str) -> Job:
-    """The job as this machine runs it: its guard holds the claim, and what has to be local is."""
-    local = {name: scratch for name in _HOST_LOCAL if name in job.environment}
-    return replace(job, environment={**job.environment, **local}, inherit=(descriptor,))
