@@ -51,11 +51,13 @@ def claims_ledger(
 def _matrix(project: Project, judgements: Sequence[Judgement], run: str, places: Mapping[str, str]) -> str:
     """A row for each claim, a column for each run."""
     at = _page_with(project, "claims-ledger")
+    here = None if at is None or run not in places else posixpath.join(places[run], posixpath.dirname(at))
     runs = list(dict.fromkeys(one.run for judgement in judgements for one in judgement.runs))
     rows = []
     for judgement in judgements:
         claim = judgement.claim
-        cells = {one.run: _cell(one, project.chapters[claim.chapter], run, places, at) for one in judgement.runs}
+        page = posixpath.splitext(project.chapters[claim.chapter])[0] + ".html"
+        cells = {one.run: _cell(one, page, here, places.get(one.run)) for one in judgement.runs}
         name = link(escape(claim.id), project.chapters[claim.chapter])
         rows.append([name, badge(judgement.status), quorum(judgement), *(cells.get(one, "") for one in runs)])
     matrix = table(["claim", "status", "quorum", *(escape(one) for one in runs)], rows)
@@ -112,14 +114,16 @@ def workflow_table(plan: Plan) -> str:
     return table(["stage", "what it does", "per", "parameters", "reads", "writes"], rows)
 
 
-def _cell(one: RunJudgement, chapter: str, run: str, places: Mapping[str, str], at: str | None) -> str:
-    """Status and value of a run, leading to its executed chapter: raw HTML, because no link leaves a printing."""
+def _cell(one: RunJudgement, page: str, here: str | None, there: str | None) -> str:
+    """Status and value of a run, leading to its executed chapter: raw HTML, because no link leaves a printing.
+
+    `here` is the folder of the page it stands on, `there` that of the run's printing, `None` where there is none.
+    """
     value = f" {one.evidence.value:.3g}" if one.evidence and one.evidence.value is not None else ""
     text = f"{one.status}{value}"
-    if at is None or one.run not in places or run not in places:
+    if here is None or there is None:
         return text
-    way = _way(posixpath.join(places[run], posixpath.dirname(at)), places[one.run])
-    return f'`<a href="{way}{posixpath.splitext(chapter)[0]}.html">`{{=html}}{text}`</a>`{{=html}}'
+    return f'`<a href="{_way(here, there)}{page}">`{{=html}}{text}`</a>`{{=html}}'
 
 
 @cache

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Pointer:
         return inside(folder, self.file)
 
 
+@lru_cache(maxsize=4096)
 def parse_pointer(text: str) -> Pointer:
     """The pointer written as `text`; anything else is refused with the form expected."""
     if len(text) > LONGEST:
