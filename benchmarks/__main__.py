@@ -34,13 +34,16 @@ def main(arguments: list[str]) -> int:
     if not given.no_install:
         peers.install()
     whole = not given.quick and not given.names
+    folder = ROOT / "docs" if whole else BUILD / "bench"
     try:
-        write(
-            measured(given.names or list(known), given.quick), ROOT / "docs" if whole else BUILD / "bench", given.quick
-        )
+        results = measured(given.names or list(known), given.quick)
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
+    write(results, folder, given.quick)
+    missed = [row.what for row in results.rows if row.limit is not None and row.measured.wall > row.limit]
+    print("\n".join(f"aim missed: {what}" for what in missed) or "every aim held", file=sys.stderr)
+    print(f"written: {folder.relative_to(ROOT)}/benchmarks.md", file=sys.stderr)
     return 0
 
 
@@ -70,6 +73,7 @@ def measured(names: list[str], quick: bool) -> Results:
         with TemporaryDirectory(prefix="bench-") as folder, open(log, "a") as file, redirect_stderr(file):
             every[name](Path(folder), results)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        write(results, BUILD / "bench", quick)  # what there is, should the rest be interrupted
     return results
 
 
@@ -78,12 +82,7 @@ def write(results: Results, folder: Path, quick: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if results.series:
         draw(results.series, folder / FIGURE)
-    place = folder / "benchmarks.md"
-    place.write_text(page(results, FIGURE, quick))
-    shown = place.relative_to(ROOT)
-    print(f"{shown}: {len(results.rows)} lines, {len(results.series)} series", file=sys.stderr)
-    missed = [row.what for row in results.rows if row.limit is not None and row.measured.wall > row.limit]
-    print("\n".join(f"aim missed: {what}" for what in missed) or "every aim held", file=sys.stderr)
+    (folder / "benchmarks.md").write_text(page(results, FIGURE, quick))
 
 
 def _paper(folder: Path, results: Results, repeats: int, quick: bool) -> None:
