@@ -23,7 +23,7 @@ from livingpaper.project import Project
 if TYPE_CHECKING:
     from distributed import Client
 
-_FIRST = 3.0  # seconds given to workers that are just starting
+_FIRST = 5.0  # seconds given to workers that are just starting
 _PATIENCE = 30.0  # seconds without any worker, after which a build gives up
 _LOOK = 1.0  # seconds between looks at who is there
 _ENDING = 15.0  # seconds given to jobs whose build ends

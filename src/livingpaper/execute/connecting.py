@@ -13,7 +13,7 @@ from livingpaper.execute.remote import Pact, difference, held, survey, unfit
 if TYPE_CHECKING:
     from distributed import Client
 
-RPC = 10.0  # seconds a scheduler or worker may take to answer
+RPC = 30.0  # seconds a scheduler or worker that is there may take to answer
 _CONNECT = 3.0
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^\s/]+:\d+")
 _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
@@ -32,7 +32,10 @@ def connect(address: str) -> "Client":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions are compared below
         _knock(address)
-        client = Client(address, timeout=_CONNECT, set_as_default=False, name="livingpaper")
+        try:
+            client = Client(address, timeout=RPC, set_as_default=False, name="livingpaper")
+        except (OSError, RuntimeError) as error:
+            raise ClusterError(f"cluster {address}: the scheduler answered once and no more ({error})") from None
     try:
         _check_scheduler(client, address)
     except BaseException:

@@ -16,6 +16,7 @@ from livingpaper.execute.claim import at_work
 from livingpaper.room import no_room
 
 _PATIENCE = 5.0  # seconds given to the children of a build that was killed
+_FAR_PATIENCE = 20.0  # seconds given to its jobs on other machines, which look once a second and end politely
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def _acquire(file: IO[bytes]) -> None:
 
 def _await_jobs(claims: Path) -> None:
     """Wait for jobs that a killed build left on the workers of its cluster; they look after it and end."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _FAR_PATIENCE
     while worker := at_work(claims):
         if time.monotonic() > deadline:
             raise BusyError(

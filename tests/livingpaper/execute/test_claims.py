@@ -133,7 +133,7 @@ def test_of_two_that_wait_the_later_gets_it(tmp_path: Path) -> None:
 
 
 def test_a_build_waits_for_jobs_that_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "_PATIENCE", 0.3)
+    monkeypatch.setattr(locks, "_FAR_PATIENCE", 0.3)
     held_claim = Claim(tmp_path / "cluster" / "run" / "stage.claim")
     told = rf"still being ended \(process {os.getpid()} on .*\); try again"
     with held_claim.taken(lambda: True), pytest.raises(BusyError, match=told), build_lock(tmp_path):
