@@ -48,7 +48,19 @@ def start(paper: Paper, *words: str) -> "subprocess.Popen[bytes]":
     """A started build; what it says is kept beside its folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LIVINGPAPER_")}
     with paper.root.with_suffix(".err").open("wb") as err:
-        return subprocess.Popen([*BUILD, *words], cwd=paper.root, env=clean, stdout=subprocess.DEVNULL, stderr=err)
+        return subprocess.Popen(
+            [*BUILD, *words],
+            cwd=paper.root,
+            env=clean,
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+            preexec_fn=_hear_interrupts,
+        )
+
+
+def _hear_interrupts() -> None:
+    """Also where the tests run in a shell's background, which lets its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(paper: Paper) -> int:

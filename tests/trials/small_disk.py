@@ -1,8 +1,8 @@
 """A disk of few bytes, really full: a tmpfs of its own size, filled to the last byte by a ballast."""
 
-import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,17 +41,17 @@ class SmallDisk:
 def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
     """Mount a disk of `size` bytes over a folder, its content copied onto it; skip where nobody may mount."""
     folder.mkdir(parents=True, exist_ok=True)
-    before = folder.with_name(f"{folder.name}-before")
-    shutil.copytree(folder, before, symlinks=True)
+    before = Path(tempfile.mkdtemp(prefix="before-"))
+    shutil.copytree(folder, before, symlinks=True, dirs_exist_ok=True)
     options = f"size={size},nr_inodes=10000"
     words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False) if shutil.which("mount") else None
     if done is None or done.returncode:
+        shutil.rmtree(before)
         pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip() if done else 'no mount here'}")
     try:
         shutil.copytree(before, folder, symlinks=True, dirs_exist_ok=True)
         yield SmallDisk(folder)
     finally:
-        os.chdir("/") if Path.cwd().is_relative_to(folder) else None
         subprocess.run(["umount", "-l", str(folder)], check=True)
         shutil.rmtree(before)

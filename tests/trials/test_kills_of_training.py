@@ -53,6 +53,7 @@ def attack(trial: Trial, folder: Path, ready: Path, wanted: int, words: tuple[st
     """Kill a command in copies of a prepared folder until `wanted` kills are done, and record the row."""
     chance, wrong, struck, hard, number = random.Random(3), [], 0, 0, 0
     clean = Path(shutil.copytree(ready, folder / "clean"))
+    run_command(clean, "create-run", "--run", RUN)  # now there is a process with torch to fork from
     began = time.monotonic()
     assert run_command(clean, *words) == 0, said(clean)
     length, record = time.monotonic() - began, all_of(clean)
