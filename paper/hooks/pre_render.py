@@ -30,19 +30,27 @@ def main():
 
 
 def build(folder):
-    """Run `livingpaper build` for the preset of the profile's run; a failed build ends the rendering."""
-    command = [press(folder), "build", "--no-render"]
-    for name in project.profiles():
-        match = re.fullmatch(r"([a-z0-9][a-z0-9_-]*)-s\d+", name)
-        if match:
-            command += ["--preset", match.group(1)]
-            break
+    """Run `livingpaper build` as it was run last for what is printed; a failed build ends the rendering."""
+    command = [press(folder), "build", "--no-render", *arguments(folder)]
     done = subprocess.run(command, cwd=folder, check=False)
     if done.returncode == 2:
         project.fail("the build was refused (see above)")
     if done.returncode:
         # a chapter failed: its page says so; the post-render hook sets the exit code
         print("livingpaper: the build had failures; the pages show what there is", file=sys.stderr)
+
+
+def arguments(folder):
+    """What the build is given: as for the last printing of the profile's run, else the preset that run's name begins with.
+
+    A published run is printed beside another study; what printed it is not to train it now.
+    """
+    runs = [name for name in project.profiles() if re.fullmatch(r"[a-z0-9][a-z0-9_-]*-s\d+", name)]
+    handed = project.handed(folder, runs[0]) if runs else project.printed(folder)
+    known = handed.get("build")
+    if isinstance(known, list) and all(isinstance(word, str) for word in known):
+        return known
+    return ["--preset", runs[0].rpartition("-s")[0]] if runs else []
 
 
 def press(folder):

@@ -37,12 +37,16 @@ def read_json(path):
 
 def printed(folder):
     """What the press handed over for the run being printed: its name, notebooks, and what is stale or failed."""
-    place = os.path.join(folder, "build", "print")
-    main = read_json(os.path.join(place, "main.json")).get("run")
+    main = read_json(os.path.join(folder, "build", "print", "main.json")).get("run")
     for run in [*profiles(), main]:
-        if run and (handed := read_json(os.path.join(place, str(run), "printing.json"))):
-            return handed
+        if run and (found := handed(folder, str(run))):
+            return found
     return {}
+
+
+def handed(folder, run):
+    """What the press handed over for a run; an empty object where it was never printed."""
+    return read_json(os.path.join(folder, "build", "print", run, "printing.json"))
 
 
 def fail(message):

@@ -27,7 +27,12 @@ def evidence_run(name: str, root: Path | None = None) -> Run:
     home = published_home(name, root)
     if home is None:
         return open_run(name, root)
-    preset, seed = parameters.split_run(name, root)
+    match = parameters.RUN_NAME.fullmatch(name)
+    if match is None:
+        raise ArtifactError(f"run {name!r}: expected <preset>-s<seed>, such as quick-s1")
+    preset, seed = match["preset"], int(match["seed"])
+    if not (home / RECORD).is_file():  # of a published study, a run that was not published
+        return Run(name, preset, seed, parameters.load(preset, root), home / "runs" / name, root)
     stored = read_json(home / RECORD, SCHEMA, f"livingpaper publish {name}")
     try:
         params = Params.model_validate(stored["params"])

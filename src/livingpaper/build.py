@@ -39,6 +39,11 @@ class Built:
         """Tasks that were carried out."""
         return [name for name, result in self.results.items() if result.executed]
 
+    def behind(self, scope: str) -> str | None:
+        """Why the stages of a run or study have no results of today's inputs, if so."""
+        stages = (task.name for task in self.plan.tasks.values() if task.scope == scope and task.kind is Kind.STAGE)
+        return next((wrong for name in stages if (wrong := self.trouble(scope, name))), None)
+
     def trouble(self, scope: str, name: str) -> str | None:
         """Why a task has no result of today's inputs, if so."""
         result = self.results.get(f"{scope}/{name}")

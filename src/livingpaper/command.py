@@ -16,7 +16,7 @@ from livingpaper.pageprints import PagePrinter
 from livingpaper.params import presets, split_run
 from livingpaper.press import Prepared, check, prepare
 from livingpaper.project import find_project
-from livingpaper.published.studies import plan_paper
+from livingpaper.published.studies import plan_paper, without_guests
 from livingpaper.staleness.verdict import State
 from livingpaper.tasks import Plan
 
@@ -85,18 +85,19 @@ def run_explain(preset: str, target: str, published: bool = False) -> int:
 
 def run_publish(target: str) -> int:
     """Publish a run, or a study with all its runs."""
-    from livingpaper.published.publish import publish
+    from livingpaper.published.publish import collect, publish
 
     project = find_project()
     preset = target if target in presets(project.root) else split_run(project.root, target)[0]
-    plan = open_plan(preset)
-    names = [*plan.study.runs, preset] if target == preset else [target]
-    if target != preset and target not in plan.study.runs:
-        known = ", ".join(plan.study.runs)
-        raise PublicationError(f"publish {target!r}: not a run of params/{preset}.yml; its seeds make: {known}")
     with build_lock(project.build):
-        for name in names:
-            place, renewed = publish(plan, name)
+        plan = without_guests(project, preset)
+        if target != preset and target not in plan.study.runs:
+            known = ", ".join(plan.study.runs)
+            raise PublicationError(f"publish {target!r}: not a run of params/{preset}.yml; its seeds make: {known}")
+        of_study = [preset] if any(task.scope == preset for task in plan.tasks.values()) else []
+        names = [*plan.study.runs, *of_study] if target == preset else [target]
+        for edition in [collect(plan, name) for name in names]:  # all of it or nothing
+            place, renewed = publish(project, edition)
             print(f"{project.relative(place)}: {'published' if renewed else 'unchanged'}", file=sys.stderr)
     return 0
 

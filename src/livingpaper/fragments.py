@@ -35,7 +35,9 @@ def write_fragments(
     project, preset = plan.project, study.preset
     judgements = judged[0][1]
     params = f"params/{preset}.yml"
-    if not (project.root / params).is_file():
+    if run in plan.homes.published:
+        params = f"results/{run}/publication.json"
+    elif not (project.root / params).is_file():
         params = f"params/factors/{preset}.yml"
     blocks = {
         f"claim:{one.claim.id}": callout(one, run, project.chapters[one.claim.chapter], params, seals, project.root)

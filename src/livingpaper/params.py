@@ -27,10 +27,11 @@ class Study:
     preset: str
     params: dict[str, Any]
     runs: tuple[str, ...]
+    unpublished: tuple[str, ...] = ()  # of a published study: the runs its seeds name beside these
 
     def sections(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Digest of each named section."""
-        return {name: digest(self.params[name]) for name in names}
+        """Digest of each named section; a study published before a section was added does not have it."""
+        return {name: digest(self.params[name]) if name in self.params else "absent" for name in names}
 
 
 def load_study(root: Path, preset: str) -> Study:

@@ -50,7 +50,7 @@ def prepare(built: Built) -> Prepared:
     out = Prepared(main=main_run(built), judgements=[one for _, over in judged for one in over])
     places = {out.main: ""} | {run: f"runs/{run}" for run in plan.runs if run != out.main}
     found = inlines(project.root, project.pages)
-    sources = Sources(plan, built.authority.memo)
+    sources = Sources(plan, built.authority.memo, built.behind)
     for run in places:
         own = next(number for number, (study, _) in enumerate(judged) if run in study.runs)
         ordered = [judged[own], *judged[:own], *judged[own + 1 :]]
@@ -131,4 +131,5 @@ def _printing(built: Built, run: str, fragments: Path, places: Mapping[str, str]
         stale=stale,
         errors=errors,
         evidence=evidence,
+        build=built.plan.arguments,
     )

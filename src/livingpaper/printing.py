@@ -30,4 +30,5 @@ class Printing:
     runs: tuple[tuple[str, str], ...]  # every printed run and the relative URL of its printing, for the run switcher
     stale: Mapping[str, str] = field(default_factory=dict)  # chapter source → why its last good result is shown
     errors: Mapping[str, str] = field(default_factory=dict)  # chapter source → why there is no result
+    build: tuple[str, ...] = ()  # arguments of the `livingpaper build` that it comes from
     evidence: str = ""  # one sentence on where the run's evidence comes from, shown on every page

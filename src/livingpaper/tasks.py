@@ -77,6 +77,12 @@ class Plan:
         """Every study of which runs are printed, the paper's own first."""
         return (self.study, *self.guests)
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What `livingpaper build` has to be given for this plan."""
+        computed = any(task.kind is Kind.STAGE for task in self.tasks.values())
+        return ("--preset", self.study.preset, *(() if computed else ("--published",)))
+
     @cached_property
     def writers(self) -> Writers:
         """Who writes which artifact."""
@@ -94,13 +100,18 @@ def shared(glob: str) -> bool:
 
 
 def make_plan(
-    project: Project, study: Study, guests: Sequence[Study] = (), homes: Homes | None = None, compute: bool = True
+    project: Project,
+    study: Study,
+    guests: Sequence[Study] = (),
+    homes: Homes | None = None,
+    compute: bool = True,
+    workflow: Workflow | None = None,
 ) -> Plan:
     """The tasks of a study, and the chapters of its guests; without `compute` the study's stages are left out, too.
 
     A circle among the tasks is refused, naming its members.
     """
-    workflow = load_workflow(project, study)
+    workflow = workflow or load_workflow(project, study)
     found = [*_tasks(project, study, workflow, compute)]
     found += [task for guest in guests for task in _tasks(project, guest, workflow, False)]
     tasks = {task.id: task for task in found}
@@ -171,5 +182,9 @@ def _fill(word: str, run: str, preset: str) -> str:
 
 
 def _globs(written: list[str], home: str, study: Study) -> tuple[str, ...]:
-    found = (glob for pattern in written for glob in patterns.resolve(pattern, home, study.preset, study.runs))
+    found = (
+        glob
+        for pattern in written
+        for glob in patterns.resolve(pattern, home, study.preset, (*study.runs, *study.unpublished))
+    )
     return tuple(dict.fromkeys(found))

@@ -59,6 +59,19 @@ def test_a_run_never_published_is_one_to_compute(project: Path) -> None:
     assert run.folder == project / "artifacts" / "runs" / "smoke-s2"
 
 
+def test_of_a_published_study_an_unpublished_run_has_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_json(project / "artifacts/runs/smoke-s2/analysis/x.json", {"schema": "x/1", "from": "here"})
+    monkeypatch.setenv("LIVINGPAPER_PUBLISHED", "smoke-s1,smoke-s2")
+    run = evidence_run("smoke-s2", project)
+    assert run.home == project / "results" / "smoke-s2"
+    assert not run.path("analysis/x.json").is_file(), "never mixed with what lies here"
+
+
+def test_a_preset_may_be_gone(project: Path) -> None:
+    (project / "params" / "smoke.yml").unlink()
+    assert evidence_run("smoke-s1", project).params.training.steps == 7
+
+
 def test_parameters_of_an_unknown_version_are_refused_in_one_line(project: Path) -> None:
     path = project / "results" / "smoke-s1" / RECORD
     data = json.loads(path.read_text())

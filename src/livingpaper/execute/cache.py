@@ -1,10 +1,12 @@
 """Executed chapters by what they were executed on, kept by jupyter-cache.
 
 jupyter-cache matches code cells, cell metadata and kernel, so an edited module would still hit; here a match is made
-after the chapter's digest was injected as a parameter. A damaged entry counts as none, a damaged store is begun anew.
+after the chapter's digest was injected as a parameter, and only if every file it read is as it was. A damaged entry
+counts as none, a damaged store is begun anew.
 """
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,30 @@ from livingpaper.room import no_room
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: a table or column is not there
 
 
-def find(folder: Path, prepared: Notebook) -> tuple[Notebook, list[str]] | None:
-    """The prepared notebook with the outputs it once had, and what was read then; `None` if there are none."""
+def find(
+    folder: Path, prepared: Notebook, now: Callable[[str], str | None]
+) -> tuple[Notebook, dict[str, str | None]] | None:
+    """The prepared notebook with the outputs it once had, and the digest of each file that was read then.
+
+    `None` if there are none, or if any of those files is another by now; `now` gives the digest of a file.
+    """
     try:
         cache = _open(folder)
         bundle = cache.get_cache_bundle(cache.match_cache_notebook(prepared).pk)
         about = bundle.record.data
         if about["outputs"] != outputs_digest(bundle.nb):
             return None
+        reads = {str(name): then for name, then in about["reads"].items()}
+        if any(now(name) != then for name, then in reads.items()):
+            return None
         _, merged = cache.merge_match_into_notebook(prepared)
-        return merged, [str(name) for name in about["reads"]]
+        return merged, reads
     except Exception:  # whatever is wrong with an entry, executing the chapter again is right
         return None
 
 
-def keep(folder: Path, notebook: Notebook, reads: list[str], uri: str) -> None:
-    """Store an executed chapter with what it read; `PressError` if it cannot be."""
+def keep(folder: Path, notebook: Notebook, reads: Mapping[str, str | None], uri: str) -> None:
+    """Store an executed chapter with the digest of each file it read; `PressError` if it cannot be."""
     try:
         _keep(folder, notebook, reads, uri)
         return
@@ -44,13 +54,13 @@ def keep(folder: Path, notebook: Notebook, reads: list[str], uri: str) -> None:
         raise PressError(_reason(error, folder, notebook)) from None
 
 
-def _keep(folder: Path, notebook: Notebook, reads: list[str], uri: str) -> None:
+def _keep(folder: Path, notebook: Notebook, reads: Mapping[str, str | None], uri: str) -> None:
     from jupyter_cache.base import CacheBundleIn
 
     cache = _open(folder)
     # a kill can leave an entry's folder without its notebook, over which jupyter-cache stumbles
     shutil.rmtree(folder / "executed" / cache.create_hashed_notebook(notebook)[1], ignore_errors=True)
-    bundle = CacheBundleIn(notebook, uri=uri, data={"reads": reads, "outputs": outputs_digest(notebook)})
+    bundle = CacheBundleIn(notebook, uri=uri, data={"reads": dict(reads), "outputs": outputs_digest(notebook)})
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 

@@ -41,9 +41,9 @@ class ChapterCarrier:
         if verdict.state is State.PROSE:
             return self._reword(task, verdict, notebooks.inject(source, task.scope, preset, ""))
         prepared = notebooks.inject(source, task.scope, preset, verdict.start)
-        found = cache.find(self._project.build / "cache", prepared)
+        found = cache.find(self._project.build / "cache", prepared, self._now)
         if found is not None:
-            return self._finish(task, verdict, found[0], found[1], self._authority.seconds(task) or 0.0)
+            return self._finish(task, verdict, found[0], list(found[1]), self._authority.seconds(task) or 0.0)
         notebooks.write(self._scratch(task, "prepared"), prepared)
         self._workshop.begun(task, verdict)
         self._running[task.id] = _Running(verdict, prepared)
@@ -62,9 +62,13 @@ class ChapterCarrier:
         notebook = notebooks.without_volatile(notebooks.read(executed), running.prepared)
         executed.unlink()
         reads = self._workshop.reads(task)
-        self._authority.confirm(task, running.verdict, reads)
-        cache.keep(self._project.build / "cache", notebook, reads, f"{task.scope}/{task.source}")
+        confirmed = self._authority.confirm(task, running.verdict, reads)
+        cache.keep(self._project.build / "cache", notebook, confirmed, f"{task.scope}/{task.source}")
         return replace(self._finish(task, running.verdict, notebook, reads, ended.seconds), executed=True)
+
+    def _now(self, name: str) -> str | None:
+        """Digest of a file of the project as it is now."""
+        return self._authority.memo.digest(self._project.root / name)
 
     def _job(self, task: Task) -> Job:
         files = (str(self._scratch(task, part)) for part in ("prepared", "executed"))

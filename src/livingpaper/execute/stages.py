@@ -57,7 +57,7 @@ class Workshop:
                 "LIVINGPAPER_PROJECT": str(self.project.root),
                 "LIVINGPAPER_READS": str(self.log(task, "reads")),
                 "LIVINGPAPER_PROGRESS": str(self.log(task, "progress")),
-                "LIVINGPAPER_PUBLISHED": ",".join(self.authority.plan.homes.published) if task.source else "",
+                "LIVINGPAPER_PUBLISHED": ",".join(self.authority.plan.homes.elsewhere) if task.source else "",
                 "LIVINGPAPER_BUILDING": "1",
             },
             log=str(self.log(task)),
@@ -72,7 +72,7 @@ class Workshop:
 
     def reads(self, task: Task) -> list[str]:
         """What the task's processes recorded."""
-        return recorded_reads(self.project, task, self.log(task, "reads"))
+        return recorded_reads(self.authority.plan.homes, task, self.log(task, "reads"))
 
     def last_words(self, task: Task) -> str:
         """The last line of a task's log, for messages; what a full disk left of it is not the whole story."""

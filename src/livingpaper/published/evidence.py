@@ -1,55 +1,69 @@
 """Where the evidence of each printed run comes from, in words: a sentence on its pages, a table for the whole paper."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache
 
+from livingpaper.errors import PublicationError
 from livingpaper.markdown import code, escape, table
-from livingpaper.published.publication import Publication
-from livingpaper.published.standing import Standing, standing
-from livingpaper.published.studies import differing
+from livingpaper.published.publication import load_publication
+from livingpaper.published.standing import Comparison
 from livingpaper.staleness.memo import Memo
 from livingpaper.tasks import Plan
 
 
 class Sources:
-    """What can be said on the evidence of the runs of one plan; each publication is compared with today's code once."""
+    """What can be said on the evidence of the runs of one plan.
 
-    def __init__(self, plan: Plan, memo: Memo) -> None:
+    `behind` says why the evidence of a run computed here is not today's, if so.
+    """
+
+    def __init__(self, plan: Plan, memo: Memo, behind: Callable[[str], str | None] = lambda run: None) -> None:
         self._plan = plan
         self._memo = memo
-        self._sentences: dict[str, str] = {}
+        self._behind = behind
+        self._comparison = Comparison(plan.project, memo)
 
-    def sentence(self, run: str) -> str:
-        """Where the evidence of a run comes from, for its pages."""
-        if run not in self._sentences:
-            self._sentences[run] = self._sentence(run)
-        return self._sentences[run]
-
-    def _sentence(self, run: str) -> str:
-        publication = self._published.get(run)
+    @cache  # noqa: B019  (one build long)
+    def sentence(self, scope: str) -> str:
+        """Where the evidence of a run or study comes from."""
+        publication = self._plan.homes.published.get(scope)
         if publication is not None:
-            return f"Published evidence of {publication.published}. {self._standing[run].sentence}"
-        compared = differing(self._plan.project, run, self._memo)
-        if compared is None:
+            return f"Published evidence of {publication.published}. {self._comparison.standing(publication).sentence}"
+        return self._computed_here(scope)
+
+    def _computed_here(self, run: str) -> str:
+        project = self._plan.project
+        if not (project.artifacts / "runs" / run).is_dir():
+            return "No evidence here yet."
+        if self._behind(run):
+            return "Evidence computed here, not up to date."
+        try:
+            published = load_publication(project, run)
+        except PublicationError:
+            return "Evidence computed here; what was published of it cannot be read."
+        if published is None:
             return "Evidence computed here."
-        published, others = compared
+        here = {file: self._memo.digest(project.artifacts / file) for file in published.files}
+        others = [file for file, about in published.files.items() if here[file] != about.sha256]
         if not others:
             return f"Evidence computed here, the same as published on {published.published}."
         count = f"{len(others)} of {len(published.files)} files"
         return f"Evidence computed here; {count} differ from those published on {published.published}."
 
     def table(self, run: str) -> str:
-        """Every printed run with the source of its evidence, and the commands that make it again."""
+        """Every printed run, and every published study, with the source of its evidence, and how to make it again."""
+        published = [study.preset for study in self._plan.studies if study.preset in self._plan.homes.published]
+        scopes = dict.fromkeys([*self._plan.runs, *published])
         rows = [
             [f"**{escape(one)}**" if one == run else escape(one), escape(self.sentence(one)), *self._about(one)]
-            for one in self._plan.runs
+            for one in scopes
         ]
-        commands = " · ".join(dict.fromkeys(code(self._command(one)) for one in self._plan.runs))
+        commands = " · ".join(dict.fromkeys(code(self._command(one)) for one in scopes))
         return table(["run", "evidence", "code", "cost"], rows) + f"\n\nMade again by {commands}."
 
     def _about(self, run: str) -> tuple[str, str]:
         """Version and cost of what was published; what is computed here is of today's version."""
-        publication = self._published.get(run)
+        publication = self._plan.homes.published.get(run)
         if publication is None:
             return "this checkout", ""
         commit = publication.version.commit
@@ -59,18 +73,9 @@ class Sources:
         return version, f"{_spoken(publication.seconds)} on {escape(processor)}"
 
     def _command(self, run: str) -> str:
-        publication = self._published.get(run)
-        preset = next(study.preset for study in self._plan.studies if run in study.runs)
+        publication = self._plan.homes.published.get(run)
+        preset = next(study.preset for study in self._plan.studies if run in (*study.runs, study.preset))
         return publication.regenerate if publication else f"livingpaper build --preset {preset}"
-
-    @property
-    def _published(self) -> Mapping[str, Publication]:
-        return self._plan.homes.published
-
-    @cached_property
-    def _standing(self) -> dict[str, Standing]:
-        project = self._plan.project
-        return {run: standing(project, one, self._memo) for run, one in self._published.items()}
 
 
 def _spoken(seconds: float) -> str:

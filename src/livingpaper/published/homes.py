@@ -10,14 +10,25 @@ from livingpaper.published.publication import Publication
 
 @dataclass(frozen=True)
 class Homes:
-    """The publications that are read instead of `artifacts/`, by the name of their run or study."""
+    """The publications that are read instead of `artifacts/`, by the name of their run or study.
+
+    `lacking` are runs and studies that belong to published ones and are not published themselves: nothing of them is
+    read anywhere, so that one page never mixes what was published with what lies here.
+    """
 
     project: Project
     published: Mapping[str, Publication] = field(default_factory=dict)
+    lacking: frozenset[str] = frozenset()
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Runs and studies that are not read from `artifacts/`."""
+        return tuple(sorted({*self.published, *self.lacking}))
 
     def root(self, scope: str) -> Path:
         """The folder in which everything of a run or study lies as it does below `artifacts/`."""
-        return self.project.results / scope if scope in self.published else self.project.artifacts
+        elsewhere = scope in self.published or scope in self.lacking
+        return self.project.results / scope if elsewhere else self.project.artifacts
 
     def of(self, glob: str, scope: str) -> Path:
         """The folder a glob of `scope` is looked up in: that of the run or study it names, else its own."""
@@ -26,7 +37,7 @@ class Homes:
     def told(self, globs: Iterable[str], scope: str) -> dict[str, str]:
         """Which of the runs and studies that some globs name are read as published, and where."""
         names = sorted({_named(glob) or scope for glob in globs})
-        return {name: f"results/{name}" for name in names if name in self.published}
+        return {name: f"results/{name}" for name in names if name in self.elsewhere}
 
 
 def _named(glob: str) -> str | None:

@@ -1,6 +1,11 @@
-"""Which published runs take part in a build: as the paper's own study (`--published`), or as guests beside it."""
+"""Which published runs take part in a build: as the paper's own study (`--published`), or as guests beside it.
 
-from collections.abc import Sequence
+What is published is never mixed with what lies in `artifacts/`: a guest, and a study with `--published`, is read from
+`results/` alone, whatever was computed here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from livingpaper.errors import PublicationError
@@ -8,7 +13,7 @@ from livingpaper.files import digest
 from livingpaper.params import Study, load_study
 from livingpaper.project import Project
 from livingpaper.published.homes import Homes
-from livingpaper.published.publication import Publication, load_publication, publications, verify
+from livingpaper.published.publication import Publication, load_publication, published_names, require, verify
 from livingpaper.staleness.memo import Memo
 from livingpaper.tasks import Plan, make_plan
 from livingpaper.workflow import load_workflow
@@ -20,35 +25,43 @@ def plan_paper(project: Project, preset: str, published: bool = False) -> Plan:
     With `published` nothing is computed: the study is what is published of the preset. Raises `PublicationError` where
     nothing is, or where published files are not as they were published.
     """
-    study = load_study(project.root, preset)
-    found = list(publications(project))
-    own = [one for one in found if one.preset == preset and (one.name in study.runs or one.name == preset)]
-    if published:
-        study = _published_study(project, study, own, found)
-    invited = load_workflow(project, study).guests
-    others = [
-        one
-        for one in found
-        if one.is_run and one.name not in study.runs and any(fnmatchcase(one.name, pattern) for pattern in invited)
-    ]
-    read = [one for one in others if not _computed_here(project, one)] + (own if published else [])
-    read += [
-        one for one in found if one.name in {other.preset for other in others} and not _computed_here(project, one)
-    ]
+    today = load_study(project.root, preset)
+    workflow = load_workflow(project, today)
+    names = published_names(project)
     memo = Memo(project.build / "memo.json")
-    for one in read:
+    study, read = today, dict[str, Publication]()
+    if published:
+        own = _load(project, memo, [name for name in names if name in today.runs])
+        study = _published_study(project, today, own, names)
+        read |= {one.name: one for one in own}
+    invited = [name for name in names if name not in today.runs and any(fnmatchcase(name, p) for p in workflow.guests)]
+    others = [one for one in _load(project, memo, invited) if one.is_run]
+    guests = _studies(others)
+    read |= {one.name: one for one in others}
+    elsewhere = (*((study,) if published else ()), *guests)
+    for one in elsewhere:
+        read |= _whole_study(project, one, memo, strict=one is study)
+    lacking = frozenset(name for one in elsewhere for name in (one.preset, *one.unpublished) if name not in read)
+    if not published:
+        lacking -= {preset}
+    return make_plan(project, study, guests, Homes(project, read, lacking), not published, workflow)
+
+
+def _load(project: Project, memo: Memo, names: Iterable[str]) -> list[Publication]:
+    """The publications of some names, each verified."""
+    found = [require(project, name) for name in names]
+    for one in found:
         verify(project, one, memo)
-    return make_plan(project, study, _studies(others), Homes(project, {one.name: one for one in read}), not published)
+    return found
 
 
-def _published_study(project: Project, study: Study, own: Sequence[Publication], found: Sequence[Publication]) -> Study:
+def _published_study(project: Project, study: Study, own: Sequence[Publication], names: Sequence[str]) -> Study:
     """The study as published: its runs that are, with the parameters they were made with."""
-    groups = _studies([one for one in own if one.is_run])
+    groups = _studies(own)
     if not groups:
-        known = ", ".join(one.name for one in found if one.is_run) or "none"
         raise PublicationError(
             f"{project.relative(project.results)}/: nothing of {study.preset!r} is published "
-            f"(published runs: {known}); run: livingpaper build --preset {study.preset}"
+            f"(published: {', '.join(names) or 'none'}); run: livingpaper build --preset {study.preset}"
         )
     if len(groups) > 1:
         two = ", ".join(group.runs[0] for group in groups[:2])
@@ -64,21 +77,46 @@ def _studies(found: Sequence[Publication]) -> list[Study]:
     groups: dict[tuple[str, str], list[Publication]] = {}
     for one in found:
         groups.setdefault((one.preset, digest(one.params)), []).append(one)
-    return [
-        Study(preset, members[0].params, tuple(one.name for one in members))
-        for (preset, _), members in sorted(groups.items())
-    ]
+    return [_study(members) for _, members in sorted(groups.items())]
 
 
-def _computed_here(project: Project, publication: Publication) -> bool:
-    """Whether every file of a publication was made here, too; half a run is no evidence."""
-    return all((project.artifacts / name).is_file() for name in publication.files)
+def _study(members: Sequence[Publication]) -> Study:
+    first = members[0]
+    runs = tuple(one.name for one in members)
+    seeds = first.params.get("seeds")
+    named = [f"{first.preset}-s{seed}" for seed in seeds if type(seed) is int] if isinstance(seeds, list) else []
+    return Study(first.preset, first.params, runs, tuple(name for name in named[:1000] if name not in runs))
 
 
-def differing(project: Project, name: str, memo: Memo) -> tuple[Publication, list[str]] | None:
-    """The publication of a run computed here, and its files that came out differently; `None` if there is none."""
-    publication = load_publication(project, name)
-    if publication is None:
-        return None
-    here = {file: memo.digest(project.artifacts / file) for file in publication.files}
-    return publication, [file for file, about in publication.files.items() if here[file] != about.sha256]
+def _whole_study(project: Project, study: Study, memo: Memo, strict: bool) -> dict[str, Publication]:
+    """The publication of a study itself, if it was made from the very runs that are published.
+
+    One made from others counts as none; with `strict` it is an error.
+    """
+    one = load_publication(project, study.preset)
+    if one is None:
+        return {}
+    verify(project, one, memo)
+    here = {
+        f"artifacts/{file}": about.sha256 for run in study.runs for file, about in require(project, run).files.items()
+    }
+    other = next((file for file, then in sorted(one.reads.items()) if here.get(file, then) != then), None)
+    if digest(one.params) == digest(study.params) and other is None:
+        return {one.name: one}
+    if not strict:
+        return {}
+    what = f"made from another {other}" if other else "made with other parameters"
+    raise PublicationError(
+        f"{project.relative(project.results)}/{study.preset}/: {what} than the runs published beside it; "
+        f"run: livingpaper publish {study.preset}"
+    )
+
+
+def without_guests(project: Project, preset: str) -> Plan:
+    """The plan of a study alone, for which no publication has to be sound: to publish it, or to compare with it."""
+    return make_plan(project, load_study(project.root, preset))
+
+
+def with_run(study: Study, run: str) -> Study:
+    """A study to which a run belongs even if its seed is no longer listed."""
+    return study if run in study.runs else replace(study, runs=(*study.runs, run))

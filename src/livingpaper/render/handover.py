@@ -37,6 +37,7 @@ def hand_over(root: Path, printing: Printing) -> None:
         "stale": dict(printing.stale),
         "errors": dict(printing.errors),
         "evidence": printing.evidence,
+        "build": list(printing.build),
     }
     _write(root / FOLDER / printing.run / "printing.json", handed)
     if printing.main:

@@ -7,16 +7,18 @@ from pathlib import Path
 from livingpaper import patterns
 from livingpaper.errors import StageFailed
 from livingpaper.project import MARKER, Project
-from livingpaper.tasks import Task
+from livingpaper.published.homes import Homes
+from livingpaper.tasks import Kind, Task
 
 _PUBLISHED = re.compile(r"results/[^/]+/(.+)")
 
 
-def recorded_reads(project: Project, task: Task, log: Path) -> list[str]:
+def recorded_reads(homes: Homes, task: Task, log: Path) -> list[str]:
     """Files the task looked for, relative to the project, its own outputs left out.
 
     A file below `artifacts/` (or below a publication) that the workflow does not declare is an error: the order of
-    tasks could not be right. So is a section of the parameters: the task would not be stale when it changes.
+    tasks could not be right. So is one of another home than that in which the task has to look: the page would tell
+    of other evidence than it shows. So is a section of the parameters: the task would not be stale when it changes.
     """
     found: dict[str, None] = {}
     for number, line in enumerate(_lines(log), 1):
@@ -25,19 +27,37 @@ def recorded_reads(project: Project, task: Task, log: Path) -> list[str]:
             if "section" in entry:
                 _refuse_undeclared(task, str(entry["section"]))
             else:
-                found[_name(project, Path(entry["path"]))] = None
+                found[_name(homes.project, Path(entry["path"]))] = None
         except (ValueError, KeyError, TypeError):
             raise StageFailed(
                 f"{task.spoken}: line {number} of its recorded reads is not readable; build again"
             ) from None
     reads = [name for name in found if not owns(task, name)]
     for name in reads:
-        below = _below_artifacts(name)
-        if below is not None and not any(patterns.matches(glob, below) for glob in task.reads):
-            raise StageFailed(
-                f"{task.spoken} read {name}, which {MARKER} does not declare: add it to reads of {_place(task)}"
-            )
+        _refuse_undeclared_file(homes, task, name)
     return reads
+
+
+def _refuse_undeclared_file(homes: Homes, task: Task, name: str) -> None:
+    below = _below_artifacts(name)
+    if below is None:
+        return
+    matched = [glob for glob in task.reads if patterns.matches(glob, below)]
+    if not matched:
+        raise StageFailed(
+            f"{task.spoken} read {name}, which {MARKER} does not declare: add it to reads of {_place(task)}"
+        )
+    places = {homes.project.relative(home_of(homes, task, glob) / below) for glob in matched}
+    if name not in places:
+        raise StageFailed(
+            f"{task.spoken} read {name}, but its evidence lies in {', '.join(sorted(places))}: let its code look where "
+            "LIVINGPAPER_PUBLISHED says"
+        )
+
+
+def home_of(homes: Homes, task: Task, glob: str) -> Path:
+    """The folder in which a glob that a task reads is looked up; only chapters read published evidence."""
+    return homes.of(glob, task.scope) if task.kind is Kind.CHAPTER else homes.project.artifacts
 
 
 def _refuse_undeclared(task: Task, section: str) -> None:

@@ -9,7 +9,6 @@ looked for (found or not), and its own outputs. Timestamps never count.
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 
 from livingpaper import patterns
 from livingpaper.errors import StageFailed
@@ -38,7 +37,7 @@ from livingpaper.staleness.manifest import (
 )
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.packages import Lock
-from livingpaper.staleness.reads import owns
+from livingpaper.staleness.reads import home_of, owns
 from livingpaper.tasks import Kind, Plan, Task
 
 
@@ -98,6 +97,8 @@ class Authority:
         start = digest([executed(inputs), contents])
         before = manifest or read_begun(path)
         origin = Origin.UNKNOWN if before is None else Origin.SAME if before.start == start else Origin.OTHER
+        if manifest is not None and self._changed_read(manifest):
+            origin = Origin.OTHER  # also where it was no declared artifact
         if isinstance(before, Begun):
             reason = "it failed or was interrupted" + ("" if origin is Origin.SAME else ", and something changed since")
         expected = _expected(before) if origin is Origin.SAME else ()
@@ -169,14 +170,9 @@ class Authority:
             raise StageFailed(f"{task.spoken}: wrote no artifacts/{missing}, which {MARKER} says it writes")
         return outputs
 
-    def _home(self, task: Task, glob: str) -> Path:
-        """The folder in which a glob that the task reads is looked up; only chapters read published evidence."""
-        chapter = task.kind is Kind.CHAPTER
-        return self.plan.homes.of(glob, task.scope) if chapter else self.project.artifacts
-
     def _matched(self, task: Task, glob: str) -> list[str]:
         """Files, relative to the project, that a glob of what the task reads matches now, its own outputs left out."""
-        home = self._home(task, glob)
+        home = home_of(self.plan.homes, task, glob)
         names = [self.project.relative(home / name) for name in patterns.expand(home, glob)]
         return [name for name in names if not owns(task, name)]
 
@@ -184,7 +180,7 @@ class Authority:
         """Digest of every declared file, the missing ones among those named outright included."""
         out: dict[str, str | None] = {}
         for glob in task.reads:
-            named = [] if patterns.wild(glob) or "{" in glob else [self._home(task, glob) / glob]
+            named = [] if patterns.wild(glob) or "{" in glob else [home_of(self.plan.homes, task, glob) / glob]
             names = self._matched(task, glob) or [self.project.relative(path) for path in named]
             out |= {name: self.memo.digest(self.project.root / name) for name in names}
         return out

@@ -11,6 +11,8 @@ from livingpaper.errors import PressError
 from livingpaper.execute import cache
 from livingpaper.notebooks import Notebook
 
+DIGESTS = {"a": "1", "b": "2"}
+
 
 def notebook(printed: str) -> Notebook:
     output = nbformat.v4.new_output("stream", text=printed)
@@ -19,7 +21,7 @@ def notebook(printed: str) -> Notebook:
 
 
 def printed(folder: Path) -> str | None:
-    found = cache.find(folder, notebook(""))
+    found = cache.find(folder, notebook(""), DIGESTS.get)
     return found and found[0].cells[0].outputs[0].text
 
 
@@ -64,19 +66,27 @@ def half_a_database(folder: Path) -> None:
 )
 def test_a_damaged_store_keeps_the_next_chapter(tmp_path: Path, damage: object) -> None:
     folder = tmp_path / "cache"
-    cache.keep(folder, notebook("one"), ["a"], "x")
+    cache.keep(folder, notebook("one"), {"a": "1"}, "x")
     assert printed(folder) == "one"
     assert callable(damage)
     damage(folder)
     assert printed(folder) is None
-    cache.keep(folder, notebook("two"), ["b"], "x")
+    cache.keep(folder, notebook("two"), {"b": "2"}, "x")
     assert printed(folder) == "two"
-    assert cache.find(folder, notebook(""))[1] == ["b"]  # type: ignore[index]
+    assert cache.find(folder, notebook(""), DIGESTS.get)[1] == {"b": "2"}  # type: ignore[index]
 
 
 def test_what_cannot_be_kept_is_told_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.write_text("a file where a folder must be")
     with pytest.raises(PressError, match=r"cache: an executed chapter cannot be kept \(.*; make room or delete"):
-        cache.keep(folder, notebook("one"), [], "x")
+        cache.keep(folder, notebook("one"), {}, "x")
     assert folder.is_file()
+
+
+def test_what_was_read_must_be_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    cache.keep(folder, notebook("one"), {"a": "1", "gone": None}, "x")
+    assert cache.find(folder, notebook(""), {"a": "1"}.get) is not None
+    assert cache.find(folder, notebook(""), {"a": "2"}.get) is None
+    assert cache.find(folder, notebook(""), {"a": "1", "gone": "3"}.get) is None

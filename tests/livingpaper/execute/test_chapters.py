@@ -165,3 +165,21 @@ def test_an_old_notebook_of_another_kernel_is_executed(stages: Paper) -> None:
     notebook = json.loads((stages.root / "build/chapters/tiny-s1/mean.ipynb").read_text())
     assert [cell["id"] for cell in notebook["cells"]] == ["cell-0", "injected-parameters", "cell-1"]
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_a_file_no_workflow_declares_counts_in_the_cache_too(whole: Paper) -> None:
+    """A chapter may read any file of the project; its old outputs never come back under new content."""
+    data = whole.root / "data.json"
+    data.write_text("1")
+    path = whole.root / "chapters/mean.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"][2]["source"] += ["\n", "print(door.read(door.ROOT / 'data.json'))"]
+    path.write_text(json.dumps(notebook, indent=1))
+    whole.build()
+    data.write_text("2")
+    assert whole.executed() == {f"tiny-s{seed}/mean" for seed in (1, 2, 3)}
+    page = (whole.root / "build/chapters/tiny-s1/mean.ipynb").read_text()
+    assert '"2\\n"' in page
+    data.write_text("1")
+    whole.build()
+    assert '"1\\n"' in (whole.root / "build/chapters/tiny-s1/mean.ipynb").read_text()

@@ -8,14 +8,21 @@ import pytest
 from livingpaper.build import Built, build
 from livingpaper.press import Prepared, prepare
 from livingpaper.project import Project
-from livingpaper.published.publish import publish
-from livingpaper.published.studies import plan_paper
+from livingpaper.published.publish import collect
+from livingpaper.published.publish import publish as put
+from livingpaper.published.studies import plan_paper, without_guests
 from livingpaper.tasks import Plan
 from tests.livingpaper.conftest import IGNORED, Paper
 
 
 def plan_of(root: Path, preset: str = "tiny", published: bool = False) -> Plan:
     return plan_paper(Project(root), preset, published)
+
+
+def publish(root: Path, name: str, preset: str = "tiny") -> tuple[Path, bool]:
+    """Publish one run or study of a project."""
+    project = Project(root)
+    return put(project, collect(without_guests(project, preset), name))
 
 
 def built(root: Path, preset: str = "tiny", published: bool = False) -> tuple[Built, Prepared]:
@@ -28,9 +35,8 @@ def published_root(built_paper: Path, tmp_path_factory: pytest.TempPathFactory) 
     """The tiny paper built and published, with its study."""
     root = tmp_path_factory.mktemp("published") / "paper"
     shutil.copytree(built_paper, root)
-    plan = plan_of(root)
-    for name in (*plan.study.runs, "tiny"):
-        publish(plan, name)
+    for name in (*plan_of(root).study.runs, "tiny"):
+        publish(root, name)
     return root
 
 

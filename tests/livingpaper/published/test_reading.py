@@ -10,11 +10,12 @@ from livingpaper.errors import PublicationError
 from livingpaper.execute.outcomes import Outcome
 from livingpaper.pageprints import PagePrinter
 from livingpaper.project import Project
+from livingpaper.published.evidence import Sources
 from livingpaper.published.publication import load_publication
-from livingpaper.published.standing import State, standing
+from livingpaper.published.standing import Comparison, State
 from livingpaper.staleness.memo import Memo
 from tests.livingpaper.conftest import Paper
-from tests.livingpaper.published.conftest import built, plan_of
+from tests.livingpaper.published.conftest import built, plan_of, publish
 
 RUNS = ("tiny-s1", "tiny-s2", "tiny-s3")
 
@@ -23,8 +24,17 @@ def said(paper: Paper, run: str = "tiny-s1") -> tuple[State, str]:
     project = Project(paper.root)
     publication = load_publication(project, run)
     assert publication is not None
-    found = standing(project, publication, Memo(paper.root / "memo"))
+    found = Comparison(project, Memo(paper.root / "memo")).standing(publication)
     return found.state, found.reason
+
+
+def add_line(paper: Paper, chapter: str, line: str) -> None:
+    """A line more of code, at the end of the first cell behind the parameters."""
+    path = paper.root / f"chapters/{chapter}.ipynb"
+    notebook = json.loads(path.read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    cells[1]["source"] += ["\n", line]
+    path.write_text(json.dumps(notebook, indent=1))
 
 
 def add_preset(paper: Paper) -> None:
@@ -99,7 +109,13 @@ def test_computed_here_is_read_here(published: Paper) -> None:
             State.EARLIER,
             "package pyyaml went from 6.0.3 to 6.0.2",
         ),
-        ("paper/workflow.yml", "name: measure", "name: weigh", State.EARLIER, "stage measure is no longer part"),
+        (
+            "paper/workflow.yml",
+            "name: measure",
+            "name: weigh",
+            State.EARLIER,
+            "stage tiny-s1/measure is no longer",
+        ),
         ("params/tiny.yml", "seeds: [1, 2, 3]", "seeds: [2, 3]", State.CURRENT, ""),
     ],
 )
@@ -118,7 +134,7 @@ def test_another_python_says_that_it_cannot_tell(clone: Paper) -> None:
     publication = load_publication(project, "tiny-s1")
     assert publication is not None
     other = publication.model_copy(update={"machine": {**publication.machine, "python": "3.9"}})
-    assert standing(project, other, Memo(clone.root / "memo")).state is State.UNKNOWN
+    assert Comparison(project, Memo(clone.root / "memo")).standing(other).state is State.UNKNOWN
 
 
 def test_damaged_evidence_is_refused_by_name(clone: Paper) -> None:
@@ -158,15 +174,150 @@ def test_published_runs_stand_beside_another_study_and_never_in_its_quorum(clone
     assert prepared.printings[1].evidence.startswith("Published evidence of")
 
 
-def test_a_guest_that_was_computed_here_is_read_here(published: Paper) -> None:
+def test_a_guest_is_never_mixed_with_what_lies_here(published: Paper) -> None:
+    """Nobody judged what was computed here of another study; a guest is what was published of it, all of it."""
     add_preset(published)
-    plan = plan_of(published.root, "other")
-    assert plan.homes.published == {}
-    (published.root / "artifacts/runs/tiny-s2/summary.json").unlink()
-    assert set(plan_of(published.root, "other").homes.published) == {"tiny-s2"}, "half a run is no evidence"
+    (published.root / "artifacts/runs/tiny-s2/summary.json").write_text("{}")
+    published.edit("src/tinylab/measure.py", "throws.count(side)", "1 + throws.count(side)")
+    done, prepared = built(published.root, "other")
+    assert done.failures == []
+    assert set(done.plan.homes.elsewhere) == {*RUNS, "tiny"}
+    sentences = {one.run: one.evidence for one in prepared.printings}
+    assert all("Made by an earlier version: module tinylab.measure changed" in sentences[run] for run in RUNS)
+
+
+def test_one_seed_of_many_can_be_a_guest(clone: Paper) -> None:
+    """The other seeds are looked for where they would be published, and nowhere else."""
+    add_preset(clone)
+    for run in ("tiny-s2", "tiny-s3", "tiny"):
+        shutil.rmtree(clone.root / "results" / run)
+    look = 'door.read(door.evidence_folder("tiny-s2") / "summary.json") if run == "tiny-s1" else None'
+    add_line(clone, "spread", f"other = {look}")
+    done, prepared = built(clone.root, "other")
+    assert done.failures == []
+    assert [one.run for one in prepared.printings] == ["other-s7", "tiny-s1"]
+
+
+def test_a_chapter_that_reads_from_another_home_is_refused(published: Paper) -> None:
+    published.edit("chapters/mean.ipynb", "door.evidence_folder(", "door.run_folder(")
+    done, _ = built(published.root, published=True)
+    message = (
+        "read artifacts/runs/tiny-s1/summary.json, but its evidence lies in results/tiny-s1/runs/tiny-s1/summary.json"
+    )
+    assert any(message in failure for failure in done.failures)
+
+
+def test_without_a_published_study_nothing_of_it_is_taken_from_here(published: Paper) -> None:
+    shutil.rmtree(published.root / "results/tiny")
+    (published.root / "artifacts/studies/tiny/chosen.json").write_text('{"run": "tiny-s3"}')
+    done, prepared = built(published.root, published=True)
+    assert prepared.main == "tiny-s1", "the first run"
+    assert any("results/tiny/studies/tiny/chosen.json: not found" in error for error in prepared.errors)
+    assert done.failures == []
+
+
+def test_a_study_published_with_other_runs_is_refused(published: Paper) -> None:
+    published.edit("params/base.yml", "confidence: 1.96", "confidence: 2.5")
+    published.edit("params/base.yml", "throws: 100 ", "throws: 90 ")
+    published.build()
+    publish(published.root, "tiny-s1")
+    for run in ("tiny-s2", "tiny-s3"):
+        publish(published.root, run)
+    with pytest.raises(PublicationError, match=r"results/tiny/: made .* run: livingpaper publish tiny"):
+        plan_of(published.root, published=True)
+    publish(published.root, "tiny")
+    assert "tiny" in plan_of(published.root, published=True).homes.published
+
+
+def test_a_file_beside_the_code_that_a_stage_read_counts(published: Paper) -> None:
+    (published.root / "data").mkdir()
+    (published.root / "data/w.json").write_text("1")
+    published.edit("src/tinylab/measure.py", "import door", "import door\n\nW = door.read(door.ROOT / 'data/w.json')")
+    published.build()
+    publish(published.root, "tiny-s1")
+    assert said(published)[0] is State.CURRENT
+    (published.root / "data/w.json").write_text("2")
+    assert said(published) == (State.EARLIER, "data/w.json, which it read, changed")
+
+
+def test_a_section_added_to_the_parameters_leaves_older_evidence_readable(clone: Paper) -> None:
+    add_preset(clone)
+    base = clone.root / "params/base.yml"
+    base.write_text(base.read_text() + "extra: {a: 1}\n")
+    clone.edit("paper/workflow.yml", "    params: [dice]\n  own:", "    params: [dice, extra]\n  own:")
+    clone.edit("paper/workflow.yml", "params: [dice, measure]", "params: [dice, measure, extra]")
+    done, prepared = built(clone.root, "other")
+    assert done.failures == []
+    assert "parameters in section extra changed" in prepared.printings[1].evidence
+    done, _ = built(clone.root, published=True)
+    assert done.failures == []
+
+
+def test_a_preset_that_is_gone_leaves_its_guests(clone: Paper) -> None:
+    add_preset(clone)
+    (clone.root / "params/tiny.yml").unlink()
+    done, prepared = built(clone.root, "other")
+    assert (done.failures, prepared.errors) == ([], [])
+    assert "no such preset" in prepared.printings[1].evidence
+
+
+def test_a_run_that_is_not_up_to_date_says_so(published: Paper) -> None:
+    published.edit("src/tinylab/measure.py", "throws.count(side)", "throws.missing(side)")
+    _, prepared = built(published.root)
+    assert {one.evidence for one in prepared.printings} == {"Evidence computed here, not up to date."}
+
+
+def test_nothing_computed_is_not_called_computed(clone: Paper) -> None:
+    plan = plan_of(clone.root)
+    assert Sources(plan, Memo(clone.root / "memo")).sentence("tiny-s1") == "No evidence here yet."
+
+
+def hostile(clone: Paper, deed: str) -> None:
+    folder = clone.root / "results/tiny-s1"
+    record_, summary = folder / "publication.json", folder / "runs/tiny-s1/summary.json"
+    if deed == "a record that is a device":
+        record_.unlink()
+        record_.symlink_to("/dev/zero")
+    elif deed == "a record that is huge":
+        record_.write_text(" " * 2_000_000)
+    elif deed == "a file that is a link out":
+        (clone.root / "secret.json").write_bytes(summary.read_bytes())
+        summary.unlink()
+        summary.symlink_to(clone.root / "secret.json")
+    elif deed == "a folder that is a link out":
+        shutil.move(folder / "runs", clone.root / "elsewhere")
+        (folder / "runs").symlink_to(clone.root / "elsewhere")
+    elif deed == "a file that was not published":
+        (folder / "runs/tiny-s1/more.json").write_text("{}")
+    elif deed == "no stages":
+        record_.write_text(json.dumps({**record(clone), "stages": {}}))
+    elif deed == "endless seconds":
+        record_.write_text(json.dumps({**record(clone), "seconds": 1e308}))
+    elif deed == "a date that is a sentence":
+        record_.write_text(json.dumps({**record(clone), "published": "2026-11-21 <b>"}))
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "a record that is a device",
+        "a record that is huge",
+        "a file that is a link out",
+        "a folder that is a link out",
+        "a file that was not published",
+        "no stages",
+        "endless seconds",
+        "a date that is a sentence",
+    ],
+)
+def test_results_of_a_stranger(clone: Paper, deed: str) -> None:
+    hostile(clone, deed)
+    with pytest.raises(PublicationError, match=r"^results/tiny-s1/"):
+        plan_of(clone.root, published=True)
 
 
 def test_new_evidence_reruns_the_chapters_that_read_it_and_no_other(clone: Paper) -> None:
+    shutil.rmtree(clone.root / "results/tiny")  # chosen among the runs as they were
     built(clone.root, published=True)
     folder = clone.root / "results/tiny-s2"
     summary = folder / "runs/tiny-s2/summary.json"

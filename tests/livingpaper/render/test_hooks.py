@@ -158,6 +158,18 @@ def test_a_profile_builds_its_own_preset(root: Path) -> None:
     assert calls(root) == ["build --no-render --preset reference"]
 
 
+def test_what_was_printed_from_published_evidence_is_not_trained(root: Path) -> None:
+    fake_press(root)
+    for run in ("quick-s1", "reference-s1"):
+        place = root / "build/print" / run / "printing.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        known = json.loads(place.read_text()) if place.is_file() else {"run": run}
+        place.write_text(json.dumps({**known, "build": ["--preset", "quick", "--published"]}))
+    assert hook(root, "pre_render.py").returncode == 0
+    assert hook(root, "pre_render.py", QUARTO_PROFILE="reference-s1").returncode == 0
+    assert calls(root) == ["build --no-render --preset quick --published"] * 2
+
+
 def test_a_build_that_started_quarto_is_not_started_again(root: Path) -> None:
     fake_press(root)
     assert hook(root, "pre_render.py", LIVINGPAPER_BUILDING="1").returncode == 0
