@@ -7,11 +7,12 @@ PORT ?= 8080
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help paper serve test trials bench check lock clean .venv
+.PHONY: help paper serve preview test trials bench check lock clean .venv
 
 help: ## show this list
 	@echo "make paper   PARAMS=$(PARAMS)   train, measure, execute, judge and print the paper into _site/"
 	@echo "make serve   PORT=$(PORT)      show the printed paper at http://127.0.0.1:$(PORT)/"
+	@echo "make preview PORT=$(PORT)      show it and follow every change of its sources"
 	@echo "make test                  run the tests"
 	@echo "make trials                every attack in full (long); writes docs/trials.md"
 	@echo "make bench                 the press beside its peers, ten minutes; writes docs/benchmarks.md (BENCH=quick: below build/)"
@@ -30,6 +31,9 @@ paper: .venv ## train, measure, execute, judge and print
 
 serve: .venv
 	@$(BIN)/livingpaper serve --port $(PORT)
+
+preview: .venv
+	@$(BIN)/livingpaper preview --preset $(PARAMS) --jobs $(JOBS) --port $(PORT) $(if $(PUBLISHED),--published)
 
 test: .venv
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
