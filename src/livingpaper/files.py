@@ -100,6 +100,10 @@ def inside(folder: Path, relative: str) -> Path:
     if not plain or _UNNAMEABLE.search(relative) or any(len(part.encode()) > LONGEST for part in parts):
         raise PointerError(f"{shown(relative)}: expected a path below {folder.name}/, without '..' and not absolute")
     target = folder.joinpath(*parts)
-    if not target.resolve().is_relative_to(folder.resolve()):
+    try:
+        there = target.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to itself, by whatever way
+        raise PointerError(f"{relative!r}: is a link that leads nowhere") from None
+    if not there:
         raise PointerError(f"{relative!r}: leads out of {folder.name}/ through a link")
     return target

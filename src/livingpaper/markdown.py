@@ -4,20 +4,27 @@ import re
 from urllib.parse import quote
 
 _WIDEST = 60  # characters a cell is counted as, at most: a long sentence does not crowd out its neighbours
+_LONGEST = 2000  # characters of a text: pandoc takes minutes to read a table's line of a hundred thousand
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~^$@\"'&=:/])")
 
 
 def escape(text: str) -> str:
     """`text` on one line with every character that could be markup escaped."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", _line(text))
 
 
 def code(text: str) -> str:
     """`text` as inline code."""
-    plain = " ".join(text.split())
+    plain = _line(text)
     ticks = "`" * (max((len(run) for run in re.findall(r"`+", plain)), default=0) + 1)
     pad = " " if plain.startswith("`") or plain.endswith("`") else ""
     return f"{ticks}{pad}{plain}{pad}{ticks}"
+
+
+def _line(text: str) -> str:
+    """The text on one line, cut where it is longer than anybody reads."""
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
 
 
 def attribute(text: str) -> str:

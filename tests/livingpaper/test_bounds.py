@@ -13,6 +13,7 @@ from livingpaper.errors import ClaimsError, PointerError, ProjectError
 from livingpaper.files import inside, read_json
 from livingpaper.formats import spell
 from livingpaper.jsonfile import parse_json
+from livingpaper.markdown import code, escape
 from livingpaper.patterns import check
 from livingpaper.pointers import follow, parse_pointer, read_artifact
 from livingpaper.staleness.cells import read_cells
@@ -64,6 +65,17 @@ def test_an_index_is_a_plain_number(key: str) -> None:
 def test_a_name_no_file_can_have(tmp_path: Path, name: str) -> None:
     with pytest.raises(PointerError, match="expected a path below"):
         inside(tmp_path, name)
+
+
+def test_a_link_to_itself_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(PointerError, match="'loop/a': is a link that leads nowhere"):
+        inside(tmp_path, "loop/a")
+
+
+def test_a_text_is_cut_where_nobody_reads_on() -> None:
+    assert escape("a" * 2000) == code("a" * 2000).strip("`") == "a" * 2000
+    assert escape("a" * 100_000) == code("a" * 100_000).strip("`") == "a" * 2000 + " …"
 
 
 def test_a_pointer_is_short() -> None:

@@ -6,6 +6,21 @@ from html.parser import HTMLParser
 _CLOSED = {
     *("article", "aside", "blockquote", "details", "div", "dl", "figcaption", "figure", "footer", "form", "header"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "main", "nav", "ol", "pre", "section", "summary", "table", "ul"),
+    *(
+        "audio",
+        "canvas",
+        "dialog",
+        "fieldset",
+        "iframe",
+        "math",
+        "noscript",
+        "object",
+        "script",
+        "select",
+        "style",
+        "svg",
+    ),
+    *("template", "textarea", "title", "video"),
     *("a", "b", "button", "code", "em", "i", "span", "strong", "sub", "sup"),
 }
 

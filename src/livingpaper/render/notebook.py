@@ -19,6 +19,7 @@ from livingpaper.render.errors import RenderError
 from livingpaper.render.options import CellOptions, cell_options
 
 FIGURES = "figures"
+_ENOUGH = 2000  # characters of the words that stand for what the PDF cannot print
 # what moves a terminal's cursor, colours or titles, and the control characters left of it
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
@@ -201,7 +202,7 @@ def _html(content: str, data: Mapping[str, Any], where: str, out: Converted) -> 
     if script:
         out.warnings.append(f"{where}: HTML output has a script, which no page runs; give it a figure as well")
     kind = "html-table" if "<table" in content.lower() and not script else "html-only"
-    plain = source(data.get("text/plain"))
+    plain = source(data.get("text/plain"))[:_ENOUGH]
     return fenced_code(content, f".{kind} where={attribute(where)} plain={attribute(plain)}")
 
 

@@ -49,5 +49,11 @@ def cell_options(source: str, where: str) -> CellOptions:
     for key in _TEXT & values.keys():
         if not isinstance(values[key], str):
             raise RenderError(f"{where}: #| {key} is {values[key]!r}, expected text; put it in quotes")
+    values = {key: _whole(value) if isinstance(value, str) else value for key, value in values.items()}
     unknown = tuple(sorted(str(key) for key in values if key not in KNOWN))
     return CellOptions(code, {str(key): value for key, value in values.items()}, unknown)
+
+
+def _whole(text: str) -> str:
+    """The text with halves of characters put together, as YAML's escapes may write them, and lone ones replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

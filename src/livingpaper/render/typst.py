@@ -14,6 +14,7 @@ from livingpaper.render.pandoc import Pandoc
 from livingpaper.render.site import project_version
 from livingpaper.render.typstnodes import NodeWriter, formula, label, raw, string, title_label
 
+_PIECE = 500  # letters of a word
 _ARGUMENTS = ("-f", "json", "-t", "typst-citations", "--wrap=none")
 
 
@@ -41,7 +42,7 @@ def write_document(book: Book, printing: Printing, pages: Sequence[Page], pandoc
             *ast.rewrite(page.blocks, writer.change),
         ]
     prepared = bibliography.prepare(book, chapters, bibliography.works(chapters), level=1)
-    blocks = [*_contents(book, pages), *ast.rewrite(ast.unique(prepared.blocks), _works)]
+    blocks = ast.rewrite([*_contents(book, pages), *ast.rewrite(ast.unique(prepared.blocks), _works)], _pieces)
     result = pandoc.run(
         [*_ARGUMENTS, *prepared.arguments], json.dumps(ast.document(blocks, prepared.meta)), prepared.files
     )
@@ -105,6 +106,13 @@ def _banners(page: Page) -> list[Node]:
         if text
         for block in (raw(f'#callout("{tone}", "!", {string(title)})['), ast.plain([ast.string(text)]), raw("]"))
     ]
+
+
+def _pieces(node: Node) -> list[Node] | None:
+    """A long word in pieces: pandoc's writer takes minutes for one of a hundred thousand letters."""
+    if node["t"] != "Str" or len(node["c"]) <= _PIECE:
+        return None
+    return [ast.string(node["c"][at : at + _PIECE]) for at in range(0, len(node["c"]), _PIECE)]
 
 
 def _works(node: Node) -> list[Node] | None:

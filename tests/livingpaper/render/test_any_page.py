@@ -82,6 +82,9 @@ def test_any_page_is_printed_or_its_errors_are_named(tmp_path: Path, pieces: lis
         ("a </div> b", "</div>"),
         ("<div><span>a</div></span>", "</div>"),
         ("<section>a", "<section>"),
+        ("<svg/onload=x>a", "<svg>"),
+        ("a <svg><path/></svg> <math><mi>x</mi></math> <iframe></iframe>", ""),
+        ("<textarea>a", "<textarea>"),
     ],
 )
 def test_raw_html_that_would_break_the_page(text: str, tag: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from livingpaper.render import RenderError, render
 from livingpaper.render.coverage import uncovered
 from livingpaper.render.notebook import Defaults, convert
+from livingpaper.render.options import cell_options
 from livingpaper.render.pandoc import Pandoc
 from tests.livingpaper.render import tiny
 from tests.livingpaper.render.dom import parse, read
@@ -165,6 +166,11 @@ def test_outputs_of_any_form_are_shown_or_named(tmp_path: Path) -> None:
     assert "one line" in found.markdown
     assert "\ufffd" in found.markdown
     assert found.warnings == ["a.ipynb: cell 1: output of type image/png is no image"]
+
+
+def test_halves_of_characters_in_cell_options_are_put_together() -> None:
+    found = cell_options('#| fig-cap: "\\ud83d\\ude00 \\ud800"\n1', "a.ipynb: cell 1")
+    assert found.text("fig-cap") == "😀 \ufffd"
 
 
 @pytest.mark.parametrize("header", ["a: 2001-99-99", "? [a]\n#| : 1", "a: " + "[" * 2000])
