@@ -147,7 +147,7 @@ def benjamini_yekutieli(p: Float[np.ndarray, "test"]) -> Float[np.ndarray, "test
     reads, and increments that share a checkpoint, depend in both directions, which the plain procedure does not allow.
     """
     order, rank = np.argsort(p), np.arange(1, len(p) + 1)
-    scaled: Float[np.ndarray, "test"] = p[order] * (len(p) * float((1 / rank).sum())) / rank
+    scaled = np.asarray(p[order] * len(p) * (1 / rank).sum() / rank)
     adjusted = np.empty_like(scaled)
     adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return adjusted
+    return np.asarray(adjusted)
