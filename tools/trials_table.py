@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAD = """# Trials
 
 What was tried against the press and the laboratory, and how often it held. `make trials` repeats all of it and writes
-this page; `make test` does a few of each. Last written on {date}, Python {python}, {cores} cores, {machine}.
+this page; `make test` does a few of each. Last written on {date} at commit {commits}, Python {python}, {cores} cores,
+{machine}.
 
 {held} of {tried} attempts held.
 """
@@ -32,6 +33,7 @@ def main() -> int:
             python=platform.python_version(),
             cores=os.cpu_count(),
             machine=platform.machine(),
+            commits=", ".join(sorted({row.get("commit", "?") for row in rows})),
             tried=f"{tried:,}",
             held=f"{held:,}",
         )

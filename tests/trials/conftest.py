@@ -5,7 +5,9 @@
 
 import hashlib
 import json
+import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,19 @@ class Trial:
         """Record that of `tried` attempts `held` ended as they must, and fail the test if that is not all of them."""
         if self.full:
             row = {"area": area, "what": what, "tried": tried, "held": held, "note": note, "test": self.test}
+            row["commit"] = commit()
             name = hashlib.sha256(f"{self.test} {area} {what}".encode()).hexdigest()[:16]
             ROWS.mkdir(parents=True, exist_ok=True)
             (ROWS / f"{name}.json").write_text(json.dumps(row))
         assert tried > 0, f"{area}: {what}: nothing was tried"
         assert held == tried, f"{area}: {what}: {tried - held} of {tried} did not hold. {note}"
+
+
+@cache
+def commit() -> str:
+    """The commit that is tried, empty outside a repository."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROWS.parents[1], capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture
