@@ -21,6 +21,7 @@ import pypandoc
 from livingpaper.files import write_bytes
 from livingpaper.render.errors import RenderError
 
+_PATIENCE = 120  # seconds; a long page takes one or two, thousands of open brackets take hours
 _KEEP = 14 * 24 * 3600  # seconds a stored result is kept after its last use
 
 
@@ -72,16 +73,22 @@ class Pandoc:
     def _call(self, arguments: Sequence[str], text: str, environment: Mapping[str, str]) -> Result:
         with TemporaryDirectory() as folder:
             log = Path(folder) / "log.json"
-            done = subprocess.run(
-                [executable()[0], *arguments, f"--log={log}", "--quiet"],
-                input=text,
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                cwd=self._root,
-                env={**os.environ, **environment},
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    [executable()[0], *arguments, f"--log={log}", "--quiet"],
+                    input=text,
+                    capture_output=True,
+                    text=True,
+                    encoding="utf-8",
+                    cwd=self._root,
+                    env={**os.environ, **environment},
+                    check=False,
+                    timeout=_PATIENCE,
+                )
+            except subprocess.TimeoutExpired:
+                raise RenderError(
+                    f"pandoc: not done after {_PATIENCE} s; look for brackets or emphasis opened over and over"
+                ) from None
             if done.returncode:
                 reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
                 raise RenderError(f"pandoc: {reason}")

@@ -128,6 +128,13 @@ def test_the_site_does_not_wait_for_a_pdf_that_cannot_be_set(tmp_path: Path) -> 
     assert not (root / "_site/one-page.pdf").exists()
 
 
+def test_a_page_that_takes_pandoc_hours_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livingpaper.render.pandoc._PATIENCE", 1)
+    root = tiny.make_page(tmp_path, f"# T\n\n{'[' * 3000}\n")
+    with pytest.raises(RenderError, match=r"index\.qmd: pandoc: not done after 1 s; look for brackets"):
+        render(root, tiny.page_printing(root), "embedded")
+
+
 def test_a_page_pandoc_cannot_read_is_named_and_the_old_site_stands(tmp_path: Path) -> None:
     root = page(tmp_path, "# T\n")
     render(root, tiny.page_printing(root), "embedded")
