@@ -57,7 +57,7 @@ PLACES = {
 
 @pytest.mark.parametrize("name", PLACES)
 def test_a_full_disk_under_one_folder(trial: Trial, tmp_path: Path, name: str) -> None:
-    if not trial.full and name != "the site":
+    if not trial.full:
         pytest.skip("done by make trials")
     place, paper = PLACES[name], mortal_paper(tmp_path / "paper", trial.full)
     assert finish(paper) == 0, said(paper)
