@@ -48,7 +48,8 @@ class Project:
     def claim_site(self) -> None:
         """Refuse to print into a folder that holds files of no printing: what a site does not need is removed there."""
         mark = self.build / "print" / "site.json"
-        foreign = self.site.is_dir() and any(self.site.iterdir()) and not (self.site / "index.html").is_file()
+        held = {path.name for path in self.site.iterdir()} if self.site.is_dir() else set()
+        foreign = held - {"runs"} and not (self.site / "index.html").is_file()
         if foreign and read_json(mark) != self.book.output:  # else a first printing was interrupted
             raise ProjectError(
                 f"_quarto.yml: project.output-dir is {self.book.output!r}, which holds files and no index.html: "
