@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 
 from formation.benchmark.heldout import partners
 from formation.benchmark.programs import Programs, Shape, canonical
-from formation.benchmark.reads import draw_programs
+from formation.benchmark.reads import Weights, draw_programs
 from formation.benchmark.streams import Vocabulary
 from formation.benchmark.tokens import write_tokens
 from formation.benchmark.twins import KeyTwins, key_twins, supports
@@ -68,6 +68,7 @@ class Order:
     params: BenchmarkParams
     where: Literal["iid", "ood"]  # section of the parameters the shape comes from
     shape: Shape
+    weights: Weights
     count: int
     allowed: Bool[np.ndarray, "key value"]
     seen: Set[bytes]
@@ -103,7 +104,7 @@ def _draw_batch(
     """The survivors of `count` draws; their programs and those of their key twins, two a stream, in order."""
     params, shape = order.params, order.shape
     survived[Stage.DRAWN] += count
-    programs = draw_programs(params.setting, shape, count, rng)
+    programs = draw_programs(params.setting, shape, count, order.weights, rng)
     survived[Stage.PLACED] += len(programs.keys)
     unseen = np.array([program not in order.seen for program in canonical(programs, shape.active)], bool)
     programs = programs.take(unseen)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from formation.benchmark.reads import CANDIDATES
 from formation.errors import BenchmarkError
 from formation.params import BenchmarkParams, Setting, StreamShape
 
@@ -56,14 +55,13 @@ def _shape_problems(params: BenchmarkParams, name: str, shape: StreamShape, cont
             f"the longest stream has {longest(shape)} tokens ({active.high} + {overwrites.high} writes, {reads.high} "
             f"reads), but model.context is {context}",
         )
-    yield from _lag_problems(params.setting, name, shape)
-    if params.setting is Setting.HARDENED and active.low < CANDIDATES + shape.lags.low:
+    if params.setting is Setting.HARDENED and active.low == 2:
         yield (
             f"{name}.active_keys.low",
             active.low,
-            f"hardened streams ask only where {CANDIDATES} keys may be asked, and lags from {shape.lags.low} on leave "
-            f"out the last {shape.lags.low}: needs at least {CANDIDATES + shape.lags.low}",
+            "hardened streams need at least 3: two keys are written in turn, so every read would have the same lag",
         )
+    yield from _lag_problems(params.setting, name, shape)
 
 
 def _lag_problems(setting: Setting, name: str, shape: StreamShape) -> Iterator[Problem]:
@@ -73,13 +71,10 @@ def _lag_problems(setting: Setting, name: str, shape: StreamShape) -> Iterator[P
     if setting is Setting.SOURCE and lags.low < 1:
         yield f"{name}.lags.low", lags.low, "needs at least 1: in source streams the last written value is never right"
     last = active.low + shape.overwrites.low - 1
-    reach = last - (active.low if setting is Setting.SOURCE else CANDIDATES - 1)
+    reach = last - active.low if setting is Setting.SOURCE else last
     if lags.low > reach:
-        what = "overwritten values are" if setting is Setting.SOURCE else f"one of {CANDIDATES} written values is"
-        yield f"{name}.lags.low", lags.low, f"only {what} read, none with more than {reach} writes behind it"
-    if setting is Setting.HARDENED and lags.high < lags.low + CANDIDATES - 1:
-        needed = lags.low + CANDIDATES - 1
-        yield f"{name}.lags.high", lags.high, f"{CANDIDATES} keys may be asked at a time: needs at least {needed}"
+        what = "overwritten values" if setting is Setting.SOURCE else "written values"
+        yield f"{name}.lags.low", lags.low, f"only {what} are read, none with more than {reach} writes behind it"
 
 
 def _heldout_problems(params: BenchmarkParams) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from formation.benchmark.draw import Batch, Draw, Order, draw_batches
 from formation.benchmark.events import as_split
 from formation.benchmark.heldout import heldout_pairs
 from formation.benchmark.programs import Shape
+from formation.benchmark.reads import Weights, read_weights
 from formation.benchmark.streams import Special, Split, SplitName, Twin, TwinKind, Vocabulary
 from formation.benchmark.tokens import answers, padded
 from formation.params import BenchmarkParams, Range, StreamShape
@@ -32,7 +33,7 @@ _DRAWN = {
     SplitName.STRUCTURAL_OOD: 4,
     SplitName.TRAIN: 5,
 }
-_HELDOUT_SEED = 0
+_HELDOUT_SEED, _WEIGHTS_SEED = 0, 6
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ def generate(params: BenchmarkParams, context: int) -> Dataset:
     twins: dict[tuple[SplitName, TwinKind], Twin] = {}
     statistics: dict[str, Any] = {}
     seen: set[bytes] = set()
+    weights = _weights(params)
     total = params.train_streams + (len(_DRAWN) - 1) * params.evaluation_streams
     with track("benchmark", total, "streams") as tracker:
         for name, number in _DRAWN.items():
-            drawn = _draw_split(params, name, heldout, seen, tracker)
+            drawn = _draw_split(params, name, heldout, seen, weights, tracker)
             seen.update(program for part in drawn for program in part.programs)
             split, pair = _assemble(name, vocabulary, [part.batch for part in drawn], _rng(params, number, 1))
             splits[name] = split
@@ -101,6 +103,7 @@ def _draw_split(
     name: SplitName,
     heldout: Bool[np.ndarray, "key value"],
     seen: set[bytes],
+    weights: dict[Shape, Weights],
     tracker: Tracker,
 ) -> list[Draw]:
     """Streams of one split, spread evenly over its shapes."""
@@ -112,7 +115,7 @@ def _draw_split(
     wanted[rng.permutation(len(every))[: count % len(every)]] += 1
     allowed = heldout if name is SplitName.HELDOUT_PAIRS else ~heldout
     return [
-        draw_batches(Order(params, where, shape, int(number), allowed, seen), rng, tracker)
+        draw_batches(Order(params, where, shape, weights[shape], int(number), allowed, seen), rng, tracker)
         for shape, number in zip(every, wanted, strict=True)
         if number
     ]
@@ -121,6 +124,22 @@ def _draw_split(
 def _where(name: SplitName) -> Literal["iid", "ood"]:
     """Section of the parameters that shapes a split."""
     return "ood" if name is SplitName.STRUCTURAL_OOD else "iid"
+
+
+def _weights(params: BenchmarkParams) -> dict[Shape, Weights]:
+    """Weights of the read strata for every shape, the same for every split; shapes that differ in reads share them."""
+    out: dict[Shape, Weights] = {}
+    for number, shaped in enumerate((params.iid, params.ood)):
+        middle = (shaped.reads.low + shaped.reads.high) // 2
+        fitted = {
+            (shape.active, shape.overwrites): read_weights(
+                params.setting, shape, _rng(params, _WEIGHTS_SEED, number, shape.active, shape.overwrites)
+            )
+            for shape in shapes(shaped)
+            if shape.reads == middle
+        }
+        out.update({shape: fitted[shape.active, shape.overwrites] for shape in shapes(shaped)})
+    return out
 
 
 def _assemble(

@@ -12,10 +12,6 @@ from jaxtyping import Bool, Int
 
 from formation.params import Range, Setting
 
-# Standard deviation, over the keys of a hardened stream, of the logarithm of how often a key is overwritten. Were all
-# overwritten equally often, the number of writes so far would tell how many values a key has had.
-RATE_SPREAD = 1.2
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -74,26 +70,20 @@ def canonical(programs: Programs, active: int) -> list[bytes]:
 
 
 def _random_keys(shape: Shape, count: int, rng: np.random.Generator) -> Int[np.ndarray, "stream write"]:
-    """Every slot once, then overwrites in random order, some slots more often than others; never one twice in a row."""
-    slots = np.arange(shape.active)
-    rate = rng.normal(scale=RATE_SPREAD, size=(count, shape.active))
-    keys = _each_once(shape, count, rng)
-    for write in range(shape.active, shape.writes):
-        score = rate + rng.gumbel(size=rate.shape)
-        keys[:, write] = np.argmax(np.where(slots == keys[:, write - 1, None], -np.inf, score), axis=1)
-    return keys
-
-
-def _each_once(shape: Shape, count: int, rng: np.random.Generator) -> Int[np.ndarray, "stream write"]:
-    """Every slot once, in random order; the writes behind them are left open."""
-    keys = np.full((count, shape.writes), -1, np.int64)
-    keys[:, : shape.active] = np.argsort(rng.random((count, shape.active)), axis=1)
-    return keys
+    """Key slots in random order, never one twice in a row; rows in which some slot is never written are left out."""
+    keys = np.empty((count, shape.writes), np.int64)
+    keys[:, 0] = rng.integers(shape.active, size=count)
+    for write in range(1, shape.writes):
+        step = rng.integers(1, shape.active, size=count)  # never 0, so never the same slot again
+        keys[:, write] = (keys[:, write - 1] + step) % shape.active
+    complete = (keys[..., None] == np.arange(shape.active)).any(axis=1).all(axis=1)
+    return np.asarray(keys[complete])
 
 
 def _balanced_keys(shape: Shape, count: int, rng: np.random.Generator) -> Int[np.ndarray, "stream write"]:
     """Every slot once, then overwrites spread evenly over the slots, never one twice in a row; dead ends left out."""
-    keys = _each_once(shape, count, rng)
+    keys = np.empty((count, shape.writes), np.int64)
+    keys[:, : shape.active] = np.argsort(rng.random((count, shape.active)), axis=1)
     left = np.full((count, shape.active), shape.overwrites // shape.active)
     left += np.argsort(rng.random((count, shape.active)), axis=1) < shape.overwrites % shape.active
     alive = np.ones(count, bool)

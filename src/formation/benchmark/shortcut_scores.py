@@ -1,7 +1,6 @@
 """How far each heuristic gets: on all reads and on those with a stale value, and across twins."""
 
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,8 @@ from formation.benchmark.heuristics import Heuristic, Shortcuts
 from formation.benchmark.streams import Split, SplitName, TwinKind
 
 LIMIT = 0.50  # no heuristic may be right more often than this on stale reads of a hardened split
-# From this many streams on a score counts as it stands; below, only an interval that lies above the limit breaks it:
-# one-sided, 95 % over all heuristics at once (Bonferroni): of so many, some would break it in a small split by chance.
+# From this many streams on a score counts as it stands; below, only an interval that lies above the limit breaks it.
 ENOUGH_STREAMS = 200
-_ERRORS = NormalDist().inv_cdf(1 - 0.05 / len(Heuristic))
 
 Scores = dict[str, dict[str, Any]]
 
@@ -75,8 +72,8 @@ def flip_rates(dataset: Dataset, name: SplitName, kind: TwinKind) -> dict[str, d
 
 
 def _lower(score: Mapping[str, Any]) -> float:
-    """The score itself where there are enough streams, else the lower end of its interval."""
-    slack = 0.0 if score["streams"] >= ENOUGH_STREAMS else _ERRORS * score["standard_error"]
+    """The score itself where there are enough streams, else the lower end of its one-sided 95 % interval."""
+    slack = 0.0 if score["streams"] >= ENOUGH_STREAMS else 1.645 * score["standard_error"]
     return float(score["value"] - slack)
 
 

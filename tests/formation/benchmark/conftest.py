@@ -13,11 +13,5 @@ def hardened() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def blind() -> Dataset:
-    """Hardened streams enough to see a preference for some keys."""
-    return generate(planted.params(train_streams=3000, evaluation_streams=500), context=120)
-
-
-@pytest.fixture(scope="session")
 def sourced() -> Dataset:
     return generate(planted.source(), context=120)

@@ -17,7 +17,7 @@ from formation.record.sweep import checkpoint_sweep
 from formation.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[3]
-SHORT = ("training.steps=28", "training.checkpoint_every=4", "training.warmup=4", "training.log_every=4")
+SHORT = ("training.steps=28", "training.checkpoint_every=4", "training.warmup=4")
 WIDE = ("benchmark.evaluation_streams=96", "record.probe_streams=64", "record.placebos=100")
 
 

@@ -68,7 +68,7 @@ def test_the_loss_falls_and_agrees_with_training(swept: Run) -> None:
     losses = [row.splits["validation_iid"].tokens.loss for row in rows]
     assert losses[-1] < losses[0] - 0.5
     curve = artifacts.read_jsonl(swept.path("learning_curve.jsonl"), "learning-curve/1")
-    late = [row["loss"] for row in curve if row["step"] >= 24]
+    late = [row["loss"] for row in curve if row["step"] >= 20]
     assert losses[-1] == pytest.approx(sum(late) / len(late), abs=0.25)
 
 
