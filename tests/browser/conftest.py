@@ -102,12 +102,20 @@ A_very_long_word_{word} and `a_long_name_{word}` and $$\\sum_{{i=1}}^N x_i + {su
 )
 
 
+_open: list[Browser] = []  # Playwright runs once in a process, and tests of other folders ask for this fixture, too
+
+
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """Headless Chromium."""
+    if _open:
+        yield _open[0]
+        return
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        _open.append(opened)
         yield opened
+        _open.clear()
         opened.close()
 
 
