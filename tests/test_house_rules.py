@@ -53,3 +53,10 @@ def test_chapters_are_committed_without_outputs() -> None:
         assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code), notebook.name
         assert any("parameters" in cell["metadata"].get("tags", []) for cell in code), notebook.name
         assert all(isinstance(cell["source"], list) for cell in cells), notebook.name
+
+
+@pytest.mark.parametrize("name", ["room.py", "yamlbounds.py"])
+def test_what_both_halves_need_is_the_same_in_both(name: str) -> None:
+    """The halves may not import each other, so each has its own copy."""
+    ours, theirs = (ROOT / "src" / half / name for half in ("formation", "livingpaper"))
+    assert ours.read_bytes() == theirs.read_bytes()
