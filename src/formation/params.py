@@ -107,6 +107,7 @@ class ModelParams(Frozen):
 class TrainingParams(Frozen):
     """How a model is trained; with the model, the data and the seed this decides every byte of a checkpoint."""
 
+    optimizer: Literal["adamw", "sgd"]
     steps: PositiveInt
     batch: PositiveInt
     learning_rate: Annotated[float, Field(gt=0, le=1)]

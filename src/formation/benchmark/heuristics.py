@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from formation.benchmark.shortcuts import RULES, Distribution, fixed_lag, nth_value
+from formation.benchmark.shortcuts import NUMBERED, RULES, Distribution
 from formation.benchmark.streams import Split
 from formation.benchmark.views import View, view
 
@@ -50,6 +50,22 @@ class Heuristic(StrEnum):
     MOST_FREQUENT = "most_frequent"  # the value that stands most often in the stream so far
     RANDOM_VALUE = "random_value"  # any value written so far
     RANDOM_CURRENT = "random_current"  # the current value of any key written so far
+    # the current value of the key written k keys before the last one; rank 0 is lag 0
+    CURRENT_RANK_1 = "current_rank_1"
+    CURRENT_RANK_2 = "current_rank_2"
+    CURRENT_RANK_3 = "current_rank_3"
+    CURRENT_RANK_4 = "current_rank_4"
+    CURRENT_RANK_5 = "current_rank_5"
+    CURRENT_RANK_6 = "current_rank_6"
+    LEAST_RECENT_CURRENT = "least_recent_current"  # the current value whose key has gone longest without a write
+    LEAST_RECENT_WITHIN_LAG = "least_recent_within_lag"  # the same among those of at most the best lag
+    BEST_RANK = "best_rank"  # the fixed rank that is right most often
+    RANK_GIVEN_POSITION = "rank_given_position"  # the best rank for each answer position
+    RANK_GIVEN_WRITES = "rank_given_writes"  # the best rank for each number of writes so far
+    LEAST_ASKED_CURRENT = "least_asked_current"  # the current value answered least often so far
+    # the current value most likely to be asked for, by rank, times asked, writes of its key and keys so far
+    BLIND_CHOICE = "blind_choice"
+    LAST_ANSWER_OF_KEY = "last_answer_of_key"  # the answer of the key's last read; undefined before the first
     PREVIOUS_OF_KEY = "previous_of_key"  # the key's last overwritten value
     RANDOM_OF_KEY = "random_of_key"  # any value written to the key
     MOST_FREQUENT_OF_KEY = "most_frequent_of_key"  # of the key's values, the one that stands most often so far
@@ -59,15 +75,34 @@ class Heuristic(StrEnum):
         """The heuristic in words, for tables and figures."""
         kind, _, number = self.rpartition("_")
         if number.isdigit():
-            return (
-                f"value written {number} before the last"
-                if kind == "lag"
-                else f"{_ORDINALS[int(number)]} value of the key"
-            )
+            return _NUMBERED[kind].format(number=number, ordinal=_ORDINALS[int(number)])
         return _LABELS[self]
+
+    @property
+    def limited(self) -> bool:
+        """Whether hardened streams are drawn against it; rules of recency rank are measured, not held down."""
+        return self not in _OF_RANK and not self.startswith("current_rank_")
 
 
 _ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+_NUMBERED = {
+    "lag": "value written {number} before the last",
+    "nth": "{ordinal} value of the key",
+    "current_rank": "current value of the key {number} before the last",
+}
+# rules that name a current value by recency or by what was asked, without the read's key: reads within bounded lags
+# prefer the keys that have gone longest without a write, so that such a rule can be right on more than half of them
+_OF_RANK = frozenset(
+    {
+        Heuristic.LEAST_RECENT_CURRENT,
+        Heuristic.LEAST_RECENT_WITHIN_LAG,
+        Heuristic.BEST_RANK,
+        Heuristic.RANK_GIVEN_POSITION,
+        Heuristic.RANK_GIVEN_WRITES,
+        Heuristic.LEAST_ASKED_CURRENT,
+        Heuristic.BLIND_CHOICE,
+    }
+)
 _LABELS = {
     Heuristic.BEST_LAG: "best fixed lag",
     Heuristic.LAG_GIVEN_POSITION: "best lag for the position",
@@ -80,6 +115,14 @@ _LABELS = {
     Heuristic.MOST_FREQUENT: "most frequent value so far",
     Heuristic.RANDOM_VALUE: "random value so far",
     Heuristic.RANDOM_CURRENT: "random current value",
+    Heuristic.LEAST_RECENT_CURRENT: "current value longest unwritten",
+    Heuristic.LEAST_RECENT_WITHIN_LAG: "oldest current value within the best lag",
+    Heuristic.BEST_RANK: "best fixed recency rank",
+    Heuristic.RANK_GIVEN_POSITION: "best recency rank for the position",
+    Heuristic.RANK_GIVEN_WRITES: "best recency rank for the write count",
+    Heuristic.LEAST_ASKED_CURRENT: "current value asked least",
+    Heuristic.BLIND_CHOICE: "best current value without the question",
+    Heuristic.LAST_ANSWER_OF_KEY: "last answer given for the key",
     Heuristic.PREVIOUS_OF_KEY: "last stale value of the key",
     Heuristic.RANDOM_OF_KEY: "random value of the key",
     Heuristic.MOST_FREQUENT_OF_KEY: "most frequent value of the key",
@@ -131,7 +174,7 @@ class Shortcuts:
         """Probability of each write of the stream to be the heuristic's answer; rows sum to 1, or to 0: undefined."""
         kind, _, number = heuristic.rpartition("_")
         if number.isdigit():
-            chosen = (fixed_lag if kind == "lag" else nth_value)(self.view, int(number))
+            chosen = NUMBERED[kind](self.view, int(number))
         else:
             chosen = RULES[heuristic](self.view, self.fitted_on)
         return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1))

@@ -49,6 +49,7 @@ def sanity_report(dataset: Dataset) -> dict[str, Any]:
     violated = _violations(dataset, everything, report)
     return report | {
         "worst_heuristic": worst(report["heuristics"]),
+        "worst_limited": worst(report["heuristics"], limited=True),
         "limit": LIMIT,
         "rules": [rule for rule in Rule if rule.applies(dataset.params.setting)],
         "violated": violated,

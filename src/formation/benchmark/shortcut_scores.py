@@ -11,7 +11,7 @@ from formation.benchmark.generate import Dataset
 from formation.benchmark.heuristics import Heuristic, Shortcuts
 from formation.benchmark.streams import Split, SplitName, TwinKind
 
-LIMIT = 0.50  # no heuristic may be right more often than this on stale reads of a hardened split
+LIMIT = 0.50  # no limited heuristic may be right more often than this on stale reads of a hardened split
 # From this many streams on a score counts as it stands; below, only an interval that lies above the limit breaks it.
 ENOUGH_STREAMS = 200
 
@@ -34,23 +34,23 @@ def split_scores(split: Split) -> Scores:
     }
 
 
-def worst(scores: Mapping[SplitName, Scores]) -> dict[str, Any]:
-    """The heuristic with the highest score on stale reads of any split."""
+def worst(scores: Mapping[SplitName, Scores], *, limited: bool = False) -> dict[str, Any]:
+    """The heuristic with the highest score on stale reads of any split; with `limited`, of those under the limit."""
     found = [
         {"heuristic": heuristic, "label": Heuristic(heuristic).label, "split": name, **score["stale"]}
         for name, table in scores.items()
         for heuristic, score in table.items()
-        if score["stale"]["n"]
+        if score["stale"]["n"] and (Heuristic(heuristic).limited or not limited)
     ]
     return max(found, key=lambda entry: entry["value"])
 
 
 def over_limit(scores: Scores) -> list[str]:
-    """Heuristics that break the limit on stale reads of a split, with their scores."""
+    """Limited heuristics that break the limit on stale reads of a split, with their scores."""
     return [
         f"{heuristic} {score['stale']['value']:.3f}"
         for heuristic, score in scores.items()
-        if score["stale"]["n"] and _lower(score["stale"]) > LIMIT
+        if Heuristic(heuristic).limited and score["stale"]["n"] and _lower(score["stale"]) > LIMIT
     ]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from formation.benchmark import blind
+from formation.benchmark.tables import commonest
 from formation.benchmark.views import View
 
 Distribution = Float[np.ndarray, "read slot"]
@@ -22,28 +24,6 @@ def nth_value(seen: View, ordinal: int) -> Chosen:
     return np.asarray(seen.ordinal == ordinal)
 
 
-def _truth(seen: View) -> tuple[Int[np.ndarray, "read"], Int[np.ndarray, "read"]]:
-    """Lag and ordinal of the right answer: those of the key's latest write."""
-    slot = np.argmax(np.where(seen.ordinal > 0, seen.ordinal, -1), axis=1)
-    rows = np.arange(len(slot))
-    return seen.lag[rows, slot], seen.ordinal[rows, slot]
-
-
-def _commonest(
-    labels: Int[np.ndarray, "read"], group: Int[np.ndarray, "read"], rows: Rows, half: Int[np.ndarray, "read"]
-) -> Int[np.ndarray, "read"]:
-    """For each read the label most common in its group, among `rows` of the other half of the streams.
-
-    Where the group is empty there, the label most common in that half. Taking the table from the other half keeps a
-    small split from fitting its own noise.
-    """
-    counts = np.zeros((2, group.max(initial=0) + 1, labels.max(initial=0) + 1), np.int64)
-    np.add.at(counts, (1 - half[rows], group[rows], labels[rows]), 1)
-    empty = ~counts.any(axis=2, keepdims=True)
-    counts = np.where(empty, counts.sum(axis=1, keepdims=True), counts)
-    return np.asarray(np.argmax(counts, axis=2)[half, group])
-
-
 def _best_lag(seen: View, rows: Rows) -> Chosen:
     return _lag_given(seen, rows, np.zeros_like(seen.position))
 
@@ -53,7 +33,7 @@ def _lag_given_position(seen: View, rows: Rows) -> Chosen:
 
 
 def _lag_given(seen: View, rows: Rows, group: Int[np.ndarray, "read"]) -> Chosen:
-    return np.asarray(seen.before & (seen.lag == _commonest(_truth(seen)[0], group, rows, seen.half)[:, None]))
+    return np.asarray(seen.before & (seen.lag == commonest(seen.truth_lag, group, rows, seen.half)[:, None]))
 
 
 def _best_nth(seen: View, rows: Rows) -> Chosen:
@@ -69,7 +49,7 @@ def _nth_given_writes(seen: View, rows: Rows) -> Chosen:
 
 
 def _nth_given(seen: View, rows: Rows, group: Int[np.ndarray, "read"]) -> Chosen:
-    return np.asarray(seen.ordinal == _commonest(_truth(seen)[1], group, rows, seen.half)[:, None])
+    return np.asarray(seen.ordinal == commonest(seen.ordinal.max(axis=1), group, rows, seen.half)[:, None])
 
 
 def _first_value(seen: View, _: Rows) -> Chosen:
@@ -100,6 +80,10 @@ def _previous_of_key(seen: View, _: Rows) -> Chosen:
     return np.asarray((seen.ordinal > 0) & (seen.ordinal == seen.ordinal.max(axis=1, keepdims=True) - 1))
 
 
+def _last_answer_of_key(seen: View, _: Rows) -> Chosen:
+    return np.asarray(seen.before & (seen.value == seen.last_answer_of_key[:, None]))
+
+
 def _random_of_key(seen: View, _: Rows) -> Chosen:
     return np.asarray(seen.ordinal > 0)
 
@@ -109,7 +93,12 @@ def _most_frequent_of_key(seen: View, _: Rows) -> Chosen:
     return np.asarray((seen.ordinal > 0) & (often == often.max(axis=1, keepdims=True)))
 
 
-# by the value of `formation.benchmark.heuristics.Heuristic`; numbered lags and ordinals are the two functions on top
+# by the value of `formation.benchmark.heuristics.Heuristic`, without the number where there is one
+NUMBERED: Mapping[str, Callable[[View, int], Chosen]] = {
+    "lag": fixed_lag,
+    "nth": nth_value,
+    "current_rank": blind.current_rank,
+}
 RULES: Mapping[str, Callable[[View, Rows], Chosen]] = {
     "best_lag": _best_lag,
     "lag_given_position": _lag_given_position,
@@ -122,6 +111,14 @@ RULES: Mapping[str, Callable[[View, Rows], Chosen]] = {
     "most_frequent": _most_frequent,
     "random_value": _random_value,
     "random_current": _random_current,
+    "least_recent_current": blind.least_recent,
+    "least_recent_within_lag": blind.least_recent_within_lag,
+    "best_rank": blind.best_rank,
+    "rank_given_position": blind.rank_given_position,
+    "rank_given_writes": blind.rank_given_writes,
+    "least_asked_current": blind.least_asked,
+    "blind_choice": blind.blind_choice,
+    "last_answer_of_key": _last_answer_of_key,
     "previous_of_key": _previous_of_key,
     "random_of_key": _random_of_key,
     "most_frequent_of_key": _most_frequent_of_key,

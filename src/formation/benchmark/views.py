@@ -18,12 +18,16 @@ class View:
     lag: Int[np.ndarray, "read slot"]  # writes between it and the read
     ordinal: Int[np.ndarray, "read slot"]  # 1 for the first write of the read's key, …; 0 for other keys
     current: Bool[np.ndarray, "read slot"]  # the latest write of its own key
+    rank: Int[np.ndarray, "read slot"]  # of a current write: how many keys were written since; -1 for all others
+    writes_of: Int[np.ndarray, "read slot"]  # 1 for the first write of its own key, …
     seen: Int[np.ndarray, "read slot"]  # how often its value stands before the read, in writes and answers
     last_answer: Int[np.ndarray, "read"]  # value answered at the read before, -1 for a stream's first
+    last_answer_of_key: Int[np.ndarray, "read"]  # value answered at the last read of the same key, -1: none before
     position: Int[np.ndarray, "read"]  # answer position
     written: Int[np.ndarray, "read"]  # writes before the read
     wrote_last: Bool[np.ndarray, "read"]  # the event just before the read is a write
     truth: Int[np.ndarray, "read"]  # value index of the right answer
+    truth_lag: Int[np.ndarray, "read"]  # its lag
     half: Int[np.ndarray, "read"]  # 0 or 1: half of the streams the read belongs to
 
 
@@ -35,18 +39,23 @@ def view(split: Split) -> View:
     same = before & (key == reads.key[:, None])
     written = before.sum(axis=1)
     last_answer = np.where(np.diff(reads.stream, prepend=-1) == 0, np.roll(reads.value, 1), -1)
+    current = _current(key, before)
     return View(
         value=value,
         before=before,
         lag=np.where(before, written[:, None] - 1 - np.arange(before.shape[1]), 0),
         ordinal=np.where(same, np.cumsum(same, axis=1), 0),
-        current=_current(key, before),
+        current=current,
+        rank=np.where(current, np.cumsum(current[:, ::-1], axis=1)[:, ::-1] - 1, -1),
+        writes_of=_writes_of(key, before),
         seen=_seen(split, table, value, before),
         last_answer=last_answer,
+        last_answer_of_key=_last_answer_of_key(split),
         position=reads.position,
         written=written,
         wrote_last=_wrote_last(table, split),
         truth=reads.value,
+        truth_lag=reads.lag,
         half=reads.stream % 2,
     )
 
@@ -57,6 +66,24 @@ def _current(key: Int[np.ndarray, "read slot"], before: Bool[np.ndarray, "read s
     for slot in range(key.shape[1]):
         again = before[:, slot + 1 :] & (key[:, slot + 1 :] == key[:, slot, None])
         out[:, slot] &= ~again.any(axis=1)
+    return out
+
+
+def _writes_of(
+    key: Int[np.ndarray, "read slot"], before: Bool[np.ndarray, "read slot"]
+) -> Int[np.ndarray, "read slot"]:
+    """How often each write's key was written up to and including it."""
+    same = (key[:, :, None] == key[:, None, :]) & np.tri(key.shape[1], dtype=bool)
+    return np.where(before, same.sum(axis=2), 0)
+
+
+def _last_answer_of_key(split: Split) -> Int[np.ndarray, "read"]:
+    """Value answered at the last read of the same key in the same stream, -1 where there is none before."""
+    reads = split.reads
+    order = np.lexsort((reads.position, reads.key, reads.stream))
+    same = (np.diff(reads.stream[order], prepend=-1) == 0) & (np.diff(reads.key[order], prepend=-1) == 0)
+    out = np.empty_like(reads.value)
+    out[order] = np.where(same, np.roll(reads.value[order], 1), -1)
     return out
 
 

@@ -111,6 +111,7 @@ def _claims(dataset: Dataset, sanity: dict[str, Any], run: Run) -> dict[str, Any
     leaks = _leaks(sanity, dataset)
     return {
         "worst_heuristic_on_stale_reads": _worst(dataset, sanity["worst_heuristic"], run),
+        "worst_limited_on_stale_reads": _worst(dataset, sanity["worst_limited"], run),
         "heldout_leakage": {
             **_counted(leaks["leaked"], leaks["checked"]),
             "unit": "pairs",
@@ -145,7 +146,7 @@ def _worst(dataset: Dataset, worst: dict[str, Any], run: Run) -> dict[str, Any]:
         "heuristic": worst["heuristic"],
         "label": worst["label"],
         "split": worst["split"],
-        "what": "highest score of any shortcut on reads that have a stale value, over all splits",
+        "what": "highest score of any such shortcut on reads that have a stale value, over all splits",
     }
 
 

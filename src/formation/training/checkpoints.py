@@ -1,8 +1,8 @@
 """Checkpoints of a run: one safetensors file a step, complete enough to resume or replay from, checked on every load.
 
-`checkpoints/step_000040.safetensors` holds weights `model.*`, AdamW moments `exp_avg.*` and `exp_avg_sq.*`, the random
-generator's state, and in its header step, place in the data order, architecture, execution and digests. Nothing here
-unpickles anything.
+`checkpoints/step_000040.safetensors` holds weights `model.*`, the optimizer's first and second moments `exp_avg.*` and
+`exp_avg_sq.*` (SGD: its momentum buffer, and zeros), the random generator's state, and in its header step, place in the
+data order, architecture, execution and digests. Nothing here unpickles anything.
 """
 
 import re
@@ -30,6 +30,7 @@ from formation.training.state import (
 
 FOLDER, SCHEMA = "checkpoints", "checkpoint/1"
 MOMENTS = ("exp_avg", "exp_avg_sq")
+_SGD_MOMENT = "momentum_buffer"  # kept as `exp_avg`, so that a checkpoint has one form whatever the optimizer
 _FILE = re.compile(r"step_(\d{6,})\.safetensors")
 _PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
@@ -92,11 +93,12 @@ def restore(run: Run, checkpoint: Checkpoint, how: Execution) -> TrainingState:
     model = _filled(run, checkpoint).to(how.device)
     optimizer = make_optimizer(model, run.params.training)
     for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(checkpoint.step), device=how.device),
-            "exp_avg": checkpoint.exp_avg[name].to(how.device, copy=True),
-            "exp_avg_sq": checkpoint.exp_avg_sq[name].to(how.device, copy=True),
-        }
+        first, second = (side[name].to(how.device, copy=True) for side in (checkpoint.exp_avg, checkpoint.exp_avg_sq))
+        if run.params.training.optimizer == "sgd":
+            optimizer.state[parameter] = {_SGD_MOMENT: first}
+        else:
+            step = torch.tensor(float(checkpoint.step), device=how.device)
+            optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
     generator = torch.Generator()
     generator.set_state(checkpoint.generator)
     return TrainingState(model, optimizer, generator, checkpoint.step, checkpoint.about["tokens_seen"])
@@ -139,7 +141,9 @@ def _arrays(state: TrainingState) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {"generator": state.generator.get_state().numpy()}
     for name, parameter in state.model.named_parameters():
         arrays[f"model.{name}"] = parameter.detach().cpu().numpy()
-        moments = state.optimizer.state.get(parameter, {})
+        moments = dict(state.optimizer.state.get(parameter, {}))
+        if _SGD_MOMENT in moments:
+            moments["exp_avg"] = moments.pop(_SGD_MOMENT)
         for kind in MOMENTS:  # before the first step there are none yet; zeros are what it starts from
             arrays[f"{kind}.{name}"] = moments.get(kind, torch.zeros_like(parameter)).detach().cpu().numpy()
     return arrays

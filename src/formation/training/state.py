@@ -42,7 +42,7 @@ class TrainingState:
     """All that the next step depends on, besides parameters and data."""
 
     model: Transformer
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     generator: torch.Generator  # drew the weights; no step draws from it, for there is no dropout
     step: int
     tokens_seen: int  # target tokens of all steps so far
@@ -97,13 +97,19 @@ def next_token_loss(model: Transformer, tokens: Int[Tensor, "batch pos"], how: E
     return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=Special.PAD)
 
 
-def make_optimizer(model: Transformer, params: TrainingParams) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) with decoupled decay on 2-D weights only."""
+def make_optimizer(model: Transformer, params: TrainingParams) -> torch.optim.Optimizer:
+    """The optimizer of `training.optimizer`; only 2-D weights decay.
+
+    AdamW (Loshchilov & Hutter 2019) decays apart from the gradient. SGD has heavy-ball momentum (Polyak 1964), and its
+    decay is added to the gradient, which for SGD is the same but for the momentum.
+    """
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": params.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
+    if params.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.betas[0], fused=True)
     return torch.optim.AdamW(groups, lr=params.learning_rate, betas=params.betas, fused=True)
 
 

@@ -36,7 +36,12 @@ def report(run: Run) -> dict[str, Any]:
 
 
 def test_evidence_entries_are_whole(report: dict[str, Any]) -> None:
-    assert set(report["claims"]) == {"worst_heuristic_on_stale_reads", "heldout_leakage", "oracle_minimum"}
+    assert set(report["claims"]) == {
+        "worst_heuristic_on_stale_reads",
+        "worst_limited_on_stale_reads",
+        "heldout_leakage",
+        "oracle_minimum",
+    }
     for entry in report["claims"].values():
         assert {"value", "low", "high", "n", "unit", "what"} <= set(entry)
         assert entry["low"] <= entry["value"] <= entry["high"]

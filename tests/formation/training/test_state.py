@@ -97,6 +97,25 @@ def test_three_steps_are_adamws_formulas() -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5, msg=name)
 
 
+def test_three_steps_are_sgds_formulas() -> None:
+    """Heavy ball: the momentum takes up the clipped gradient and the decay, and the weights follow it."""
+    params = with_training(optimizer="sgd", gradient_clip=0.5, weight_decay=0.3, warmup=2, learning_rate=0.1).training
+    data = streams()
+    state, peer = (initial_state(PARAMS.model_copy(update={"training": params}), 1, CPU) for _ in range(2))
+    velocity = {name: torch.zeros_like(p) for name, p in peer.model.named_parameters()}
+    for step in (1, 2, 3):
+        take_step(state, data, params, 1, CPU)
+        loss = next_token_loss(peer.model, data.batch(batch_indices(1, step, params.batch, 50)), CPU)
+        gradients = torch.autograd.grad(loss, list(peer.model.parameters()))
+        clip = params.gradient_clip / torch.cat([g.flatten() for g in gradients]).norm().item()
+        for (name, p), g in zip(peer.model.named_parameters(), gradients, strict=True):
+            decay = params.weight_decay if p.ndim == 2 else 0.0
+            velocity[name] = params.betas[0] * velocity[name] + g * clip + decay * p.data
+            p.data -= rate_at(step, params) * velocity[name]
+    for (name, ours), theirs in zip(state.model.named_parameters(), peer.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6, msg=name)
+
+
 def test_the_rate_warms_up_and_then_stays() -> None:
     training = with_training(warmup=4, learning_rate=0.1).training
     assert [rate_at(step, training) for step in (1, 2, 4, 5, 1000)] == pytest.approx([0.025, 0.05, 0.1, 0.1, 0.1])
