@@ -1,6 +1,7 @@
 """Parameters of a run: frozen models, read from `params/base.yml` + a preset + overrides.
 
-`params/base.yml` holds every value with its unit and reason; a preset (`params/quick.yml`) holds overrides only.
+`params/base.yml` holds every value with its unit and reason; a preset (`params/quick.yml`) holds overrides only. A
+preset that begins with `over: quick` lies over that one instead, so that it can vary one factor of it.
 A *run* is a preset and a seed, named `<preset>-s<seed>`. Every mistake is a `ParamsError` naming file, key, value and
 what is allowed.
 """
@@ -12,7 +13,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,6 +24,7 @@ from formation.yamlfile import plain_yaml, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
+OVER = "over"  # the key of a preset that names the one it lies over
 IDENTITY = ("benchmark", "model", "training")  # the sections that decide a trained model's bytes
 
 MOST_SEEDS = 1000  # runs of a preset
@@ -155,6 +157,13 @@ class WindowParams(Frozen):
     seed: Seed
 
 
+class FactorParams(Frozen):
+    """Of a preset that varies one factor of another: the factor, and its level in words. Nothing computes with it."""
+
+    name: Annotated[str, Field(pattern=rf"^{PRESET_NAME.pattern}$", max_length=LONGEST_NAME)]
+    level: Annotated[str, Field(min_length=1, max_length=80)]
+
+
 class Params(Frozen):
     """Everything one preset says, resolved over `base.yml`."""
 
@@ -165,6 +174,7 @@ class Params(Frozen):
     training: TrainingParams
     record: RecordParams
     windows: WindowParams
+    factor: FactorParams | None = None
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> "Params":
@@ -241,9 +251,7 @@ def load(preset: str, root: Path, overrides: Sequence[str] = ()) -> Params:
     """Resolved parameters of a preset; `overrides` are `section.key=value` strings with YAML values."""
     if preset not in presets(root):
         raise ParamsError(f"params {preset!r}: no such preset in params/; there are: {', '.join(presets(root))}")
-    base_file, preset_file = root / "params" / "base.yml", _preset_file(preset, root)
-    layers = [(str(f.relative_to(root)), read_yaml(f)) for f in (base_file, preset_file)]
-    layers.append(("--set", _parse_overrides(overrides)))
+    layers = [*_layers(preset, root), ("--set", _parse_overrides(overrides))]
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = merge(merged, layer)
@@ -253,6 +261,11 @@ def load(preset: str, root: Path, overrides: Sequence[str] = ()) -> Params:
         raise ParamsError(_explain(error, layers)) from None
 
 
+def lies_over(preset: str, root: Path) -> str | None:
+    """The preset that another lies over; `None` of one that lies over `base.yml` alone."""
+    return _under(preset, root, _layer(_preset_file(preset, root), root))
+
+
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """`below` with `above` laid over it: mappings merge, everything else is replaced."""
     out = dict(below)
@@ -260,6 +273,37 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         old = out.get(key)
         out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return out
+
+
+Layer = tuple[str, dict[str, Any]]  # a file's name below the project, and what it holds
+
+
+def _layers(preset: str, root: Path) -> list[Layer]:
+    """What a preset is made of, from below: `base.yml`, the preset it lies over, itself."""
+    own = _layer(_preset_file(preset, root), root)
+    under = _under(preset, root, own)
+    below = [] if under is None else [_layer(_preset_file(under, root), root)]
+    own[1].pop(OVER, None)
+    return [_layer(root / "params" / "base.yml", root), *below, own]
+
+
+def _under(preset: str, root: Path, own: Layer) -> str | None:
+    """The preset that `own` says it lies over: one that lies over `base.yml` alone, so that no chain forms."""
+    name, data = own
+    if OVER not in data:
+        return None
+    under, known = data[OVER], [one for one in presets(root) if one != preset]
+    if under not in known:
+        raise ParamsError(f"{name}: {OVER} = {shown(under)}: expected another preset, one of: {', '.join(known)}")
+    if OVER in _layer(_preset_file(under, root), root)[1]:
+        raise ParamsError(
+            f"{name}: {OVER} = {shown(under)}: lies over another preset itself; expected one without {OVER!r}"
+        )
+    return str(under)
+
+
+def _layer(path: Path, root: Path) -> Layer:
+    return path.relative_to(root).as_posix(), read_yaml(path)
 
 
 def _preset_file(preset: str, root: Path) -> Path:
@@ -284,7 +328,7 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return out
 
 
-def _explain(error: ValidationError, layers: Sequence[tuple[str, dict[str, Any]]]) -> str:
+def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
     """One line per mistake: where the value was set, its key, the value, what is allowed."""
     lines = []
     for mistake in error.errors():
@@ -317,8 +361,10 @@ def _allowed(path: Sequence[int | str]) -> list[str]:
     """Keys of the model at `path` below `Params`."""
     model: type[BaseModel] = Params
     for name in path:
-        found = model.model_fields[str(name)].annotation
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        annotation = model.model_fields[str(name)].annotation
+        arms = [arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type)]
+        inside = next((arm for arm in arms if issubclass(arm, BaseModel)), None)
+        if inside is None:
             return []
-        model = found
+        model = inside
     return list(model.model_fields)

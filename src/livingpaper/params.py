@@ -1,6 +1,7 @@
 """Presets and runs: `params/<preset>.yml` laid over `params/base.yml`, and the runs its seeds name.
 
-The press knows no parameter but `seeds`; what the others mean is the business of the project's own code.
+A preset that begins with `over: quick` lies over that preset, which lies over `base.yml`. Beside that key the press
+knows no parameter but `seeds`; what the others mean is the business of the project's own code.
 """
 
 import math
@@ -16,6 +17,7 @@ from livingpaper.yamlfile import Document, KeyPath, read_yaml
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
 LONGEST_NAME = 80  # characters of a preset's name: run names end in names of files, with more behind
+OVER = "over"  # the key of a preset that names the one it lies over
 MOST_SEEDS = 1000  # runs of a preset
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
 
@@ -41,7 +43,7 @@ def load_study(root: Path, preset: str) -> Study:
         raise ParamsError(
             f"params {preset!r}: no such preset in params/; there are: {', '.join(known)}{nearest(preset, known)}"
         )
-    params = merge(_layer(root / "params" / "base.yml", root), _layer(_preset_file(root, preset), root))
+    params = _resolved(root, preset)
     seeds = params.get("seeds")
     seeds = seeds if isinstance(seeds, list) else []
     plain = all(type(seed) is int and 0 <= seed < 10**9 for seed in seeds)
@@ -81,6 +83,25 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         old = out.get(key)
         out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return out
+
+
+def _resolved(root: Path, preset: str) -> dict[str, Any]:
+    """A preset over what it lies over: `base.yml`, and the preset it names, if it names one."""
+    base, own = _layer(root / "params" / "base.yml", root), _layer(_preset_file(root, preset), root)
+    if OVER in base:
+        raise ParamsError(f"params/base.yml: {OVER}: unknown key; only a preset lies over another")
+    if OVER not in own:
+        return merge(base, own)
+    under, name = own.pop(OVER), _preset_file(root, preset).relative_to(root).as_posix()
+    known = [one for one in presets(root) if one != preset]
+    if under not in known:
+        raise ParamsError(f"{name}: {OVER} = {shown(under)}: expected another preset, one of: {', '.join(known)}")
+    below = _layer(_preset_file(root, under), root)
+    if OVER in below:
+        raise ParamsError(
+            f"{name}: {OVER} = {shown(under)}: lies over another preset itself; expected one without {OVER!r}"
+        )
+    return merge(merge(base, below), own)
 
 
 def _layer(path: Path, root: Path) -> dict[str, Any]:

@@ -142,3 +142,42 @@ def test_the_project_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("LIVINGPAPER_PROJECT", str(tmp_path / "params"))
     with pytest.raises(ParamsError, match="LIVINGPAPER_PROJECT"):
         params.project_root()
+
+
+FACTORS = sorted(file.stem for file in (ROOT / "params" / "factors").glob("*.yml"))
+
+
+@pytest.mark.parametrize("preset", FACTORS)
+def test_a_factor_preset_varies_one_section_of_what_it_lies_over(preset: str) -> None:
+    under = params.lies_over(preset, ROOT)
+    assert under is not None
+    above, below = params.load(preset, ROOT), params.load(under, ROOT)
+    changed = [name for name in params.Params.model_fields if getattr(above, name) != getattr(below, name)]
+    assert set(changed) <= {"purpose", "factor", "benchmark", "model", "training"}
+    assert len(set(changed) & {"benchmark", "model", "training"}) == 1
+    assert above.factor is not None
+    assert preset.startswith(f"{above.factor.name}-")
+
+
+def test_a_factor_is_a_label_and_no_part_of_a_runs_identity(tmp_path: Path) -> None:
+    root = project(tmp_path, "factor: {name: reads, level: fewer}")
+    (root / "params" / "plain.yml").write_text("")
+    assert params.load("mine", root).identity(1) == params.load("plain", root).identity(1)
+    assert params.load("plain", root).factor is None
+    assert params.lies_over("mine", root) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("factor: {name: reads}", ["mine.yml", "factor.level", "missing"]),
+        ("factor: {name: ../reads, level: x}", ["mine.yml", "factor.name", "../reads"]),
+        ("factor: {name: reads, level: x, kind: y}", ["mine.yml", "factor.kind", "allowed here: name, level"]),
+        ("model: {over: quick}", ["mine.yml", "model.over", "unknown key"]),
+        ("over: nope", ["mine.yml", "over", "nope", "expected another preset"]),
+    ],
+)
+def test_a_bad_factor_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        params.load("mine", project(tmp_path, text))
+    assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -1,5 +1,6 @@
 """Presets and runs: the same reading as the laboratory's, and names that cannot lead anywhere else."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import formation.errors
 import formation.params
 from livingpaper import params
 from livingpaper.errors import ParamsError
 from tests.livingpaper.conftest import TINY
 
 ROOT = TINY.parents[2]
+REFUSED = [
+    ("mine", "params/factors/mine.yml: over = 'mine': expected another preset"),
+    ("base", "params/factors/mine.yml: over = 'base': expected another preset"),
+    ("../quick", "params/factors/mine.yml: over = '../quick': expected another preset"),
+    ("[quick]", "params/factors/mine.yml: over = ['quick']: expected another preset"),
+    ("null", "params/factors/mine.yml: over = None: expected another preset"),
+    ("keys-more", "params/factors/mine.yml: over = 'keys-more': lies over another preset itself"),
+]
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 DATA = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=1), inner)
@@ -25,13 +35,32 @@ def test_merging_is_the_laboratorys(below: dict[str, Any], above: dict[str, Any]
     assert params.merge(below, above) == formation.params.merge(below, above)
 
 
-@pytest.mark.parametrize("preset", ["smoke", "quick", "reference", "source"])
+@pytest.mark.parametrize("preset", params.presets(ROOT))
 def test_presets_resolve_to_what_the_laboratory_reads(preset: str) -> None:
     study = params.load_study(ROOT, preset)
     theirs = formation.params.load(preset, ROOT)
     assert study.runs == tuple(f"{preset}-s{seed}" for seed in theirs.seeds)
-    for name in ("benchmark", "model", "training", "record", "windows"):
-        assert study.params[name] == theirs.section(name)
+    assert study.params == theirs.model_dump(mode="json", exclude_unset=True)
+
+
+@pytest.mark.parametrize(("over", "told"), REFUSED)
+def test_both_halves_refuse_the_same_chains(tmp_path: Path, over: str, told: str) -> None:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    (tmp_path / "params/factors/mine.yml").write_text(f"over: {over}\n")
+    with pytest.raises(ParamsError) as ours:
+        params.load_study(tmp_path, "mine")
+    with pytest.raises(formation.errors.ParamsError) as theirs:
+        formation.params.load("mine", tmp_path)
+    assert told in str(ours.value)
+    assert str(ours.value) == str(theirs.value)
+
+
+def test_base_lies_over_nothing(tmp_path: Path) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/base.yml").write_text("over: own\nseeds: [1]\n")
+    (tmp_path / "params/own.yml").write_text("")
+    with pytest.raises(ParamsError, match=r"params/base.yml: over: unknown key"):
+        params.load_study(tmp_path, "own")
 
 
 def test_a_digest_of_each_section_that_is_asked_for() -> None:
