@@ -164,6 +164,16 @@ class FactorParams(Frozen):
     level: Annotated[str, Field(min_length=1, max_length=80)]
 
 
+class DecisionParams(Frozen):
+    """When expensive circuit work may start on a run: every bound must hold at its last checkpoints."""
+
+    accuracy: Fraction
+    last_checkpoints: PositiveInt
+    largest_drop: Fraction
+    above_shortcut: Fraction
+    heldout_above_chance: Fraction
+
+
 class Params(Frozen):
     """Everything one preset says, resolved over `base.yml`."""
 
@@ -174,6 +184,7 @@ class Params(Frozen):
     training: TrainingParams
     record: RecordParams
     windows: WindowParams
+    decision: DecisionParams
     factor: FactorParams | None = None
 
     @model_validator(mode="after")
@@ -264,6 +275,18 @@ def load(preset: str, root: Path, overrides: Sequence[str] = ()) -> Params:
 def lies_over(preset: str, root: Path) -> str | None:
     """The preset that another lies over; `None` of one that lies over `base.yml` alone."""
     return _under(preset, root, _layer(_preset_file(preset, root), root))
+
+
+def base_values(root: Path) -> dict[str, Any]:
+    """What `params/base.yml` says, unchecked."""
+    return read_yaml(root / "params" / "base.yml")
+
+
+def factor_of(preset: str, root: Path) -> str | None:
+    """The factor that a preset's own file names, read without resolving the preset; `None` if it names none."""
+    about = _layer(_preset_file(preset, root), root)[1].get("factor")
+    name = about.get("name") if isinstance(about, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

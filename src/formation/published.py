@@ -34,8 +34,8 @@ def evidence_run(name: str, root: Path | None = None) -> Run:
     if not (home / RECORD).is_file():  # of a published study, a run that was not published
         return Run(name, preset, seed, parameters.load(preset, root), home / "runs" / name, root)
     stored = read_json(home / RECORD, SCHEMA, f"livingpaper publish {name}")
-    try:
-        params = Params.model_validate(stored["params"])
+    try:  # a parameter that is newer than the publication has the value of base.yml, as it would in a preset
+        params = Params.model_validate(parameters.merge(parameters.base_values(root), stored["params"]))
     except (KeyError, ValidationError):
         raise ArtifactError(
             f"{home / RECORD}: params: published by a version whose parameters today's code does not know; "

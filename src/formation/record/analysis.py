@@ -21,11 +21,11 @@ from formation.record.gate import require_length
 from formation.record.outcomes import Outcomes, TwinKey
 from formation.record.plateaus import Distance, distance, onset, rise_before
 from formation.record.probe_set import EVALUATION
-from formation.record.series import Metric, Series
+from formation.record.series import AnyMetric, ComponentMetric, Metric, Series
 from formation.record.triggers import Trigger, Window, increments, triggers, windows
 from formation.statistics import resamples
 
-Key = tuple[SplitName, Metric]
+Key = tuple[SplitName, AnyMetric]
 
 # its increments are those of stale accuracy, so it would only count them twice
 NOT_A_TRIGGER = Metric.ABOVE_SHORTCUT
@@ -57,6 +57,16 @@ class Analysis:
     tested: int  # metric × interval pairs behind the correction
     windows: Sequence[Window]
 
+    @property
+    def behaviours(self) -> dict[tuple[SplitName, Metric], Series]:
+        """The series of what the model says, without those of its components."""
+        return {(split, metric): s for (split, metric), s in self.table.items() if isinstance(metric, Metric)}
+
+    @property
+    def components(self) -> dict[tuple[SplitName, ComponentMetric], Series]:
+        """The series of components and residual states; empty where only behaviour was measured."""
+        return {(split, metric): s for (split, metric), s in self.table.items() if isinstance(metric, ComponentMetric)}
+
 
 def analyse(
     params: Params,
@@ -64,14 +74,18 @@ def analyse(
     outcomes: Sequence[Outcomes],
     split_frames: Mapping[SplitName, Frame],
     twins: Mapping[TwinKey, TwinFrame],
+    components: Table | None = None,
 ) -> Analysis:
-    """The analysis of a sweep; raises `MeasureError` if there are too few checkpoints after warm-up."""
+    """The analysis of a sweep, and of the series of components where they were measured.
+
+    Raises `MeasureError` if there are too few checkpoints after warm-up.
+    """
     rule = params.windows
-    table = all_series(split_frames, twins, np.array(steps), outcomes)
+    table = all_series(split_frames, twins, np.array(steps), outcomes) | (components or {})
     used = {key: series.after_warmup(params.training.warmup) for key, series in table.items()}
     late = [step for step in steps if step >= params.training.warmup]
     require_length(len(late), rule)
-    weights = {key[0]: _weights(key[0], series, params) for key, series in used.items()}
+    weights = {split: _weights(split, table, params) for split in dict.fromkeys(split for split, _ in used)}
     births = {key: _birth(series, weights[key[0]], rule) for key, series in used.items()}
     tested = [
         increments(series, births[key].rise.gate, weights[key[0]], rule.consecutive)
@@ -89,7 +103,9 @@ def seed_of(name: str, rule: WindowParams) -> int:
     return rule.seed + zlib.crc32(name.encode())
 
 
-def _weights(split: SplitName, series: Series, params: Params) -> Float[np.ndarray, "draw stream"]:
+def _weights(split: SplitName, table: Table, params: Params) -> Float[np.ndarray, "draw stream"]:
+    """Draws of the split's streams; series on some of them have zeros for the others, so that all series pair."""
+    series = next(series for (of, _), series in table.items() if of is split)
     base = SplitName.TEST_IID if split is SplitName.COUNTERFACTUAL else split
     seed = (params.windows.seed, list(SplitName).index(base))
     return resamples(len(series.denominators), params.record.bootstrap_draws, seed)

@@ -9,12 +9,12 @@ from formation.benchmark.heuristics import Heuristic
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.record.frames import Frame, ReadsFrame, TwinFrame
 from formation.record.outcomes import Outcomes, TwinKey, twin_name
-from formation.record.series import Metric, Series
+from formation.record.series import AnyMetric, Metric, Series
 from formation.statistics import stream_sums
 
 FLIPS = {TwinKind.VALUE: Metric.VALUE_FLIP, TwinKind.KEY: Metric.KEY_FLIP}
 
-Table = dict[tuple[SplitName, Metric], Series]
+Table = dict[tuple[SplitName, AnyMetric], Series]
 
 
 def all_series(

@@ -23,7 +23,7 @@ def curves_json(params: Params, rows: list[Row], found: Analysis) -> dict[str, A
     return {
         "steps": [row.step for row in rows],
         "confidence": params.windows.confidence,
-        "curves": [_curve(series, found.weights[split], params) for (split, _), series in found.table.items()],
+        "curves": [_curve(series, found.weights[split], params) for (split, _), series in found.behaviours.items()],
         "token_loss": {split.value: [row.splits[split].tokens.loss for row in rows] for split in rows[0].splits},
         "strata": [_stratum(rows, split, by) for split in rows[0].splits for by in (Stratum.LAG, Stratum.STALE)],
         "shortcut_errors_repeated": {split.value: _repeated(rows, split) for split in rows[0].splits},

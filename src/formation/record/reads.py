@@ -4,7 +4,6 @@ One file holds a checkpoint's outcomes and, in its header, its finished row and 
 in one step, so a killed sweep leaves whole files or none.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,25 +16,18 @@ from formation.record.rows import Row, Source, as_json, from_json
 
 SCHEMA = "checkpoint-reads/2"
 METRICS = "analysis/checkpoint_metrics.jsonl"
-LEFTOVER_AGE = 60  # seconds; writing a checkpoint's file takes far less than one
+FOLDER = "analysis/reads"
 
 
 def reads_path(run: Run, step: int) -> Path:
     """Where the outcomes of a checkpoint are."""
-    return run.path(f"analysis/reads/step_{step:06d}.safetensors")
+    return run.path(f"{FOLDER}/step_{step:06d}.safetensors")
 
 
 def write_reads(run: Run, outcomes: Outcomes, row: Row) -> None:
     """Write a finished checkpoint, atomically."""
     about = {"schema": SCHEMA, "run": run.name, "step": row.step, "row": as_json(row)}
     artifacts.write_arrays(reads_path(run, row.step), to_arrays(outcomes), about)
-
-
-def remove_leftovers(run: Run) -> None:
-    """Delete what a killed sweep left half-written; what is younger than a minute may be another's work in progress."""
-    for file in run.path("analysis/reads").glob(".step_*.part"):
-        if time.time() - file.stat().st_mtime > LEFTOVER_AGE:
-            file.unlink(missing_ok=True)
 
 
 def read_row(run: Run, step: int) -> Row:

@@ -1,4 +1,4 @@
-"""An analysis as JSON data (`birth-windows/2`): dates in steps, metrics in their own unit, and the rule behind them."""
+"""An analysis as JSON data (`birth-windows/3`): dates in steps, metrics in their own unit, and the rule behind them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from formation.record.births import Birth, Change
 from formation.record.frames import Frame, TwinFrame
 from formation.record.outcomes import TwinKey
 from formation.record.rows import Row
-from formation.record.series import Metric, Series
+from formation.record.series import Series
 from formation.record.triggers import Trigger, Window
 
-SCHEMA = "birth-windows/2"
+SCHEMA = "birth-windows/3"
 LEAST_DEFINED = 0.5  # share of reads a heuristic must have an answer to for a plateau to be named after it
 
 
@@ -30,7 +30,8 @@ def analysis_json(
         "rule": run.params.section("windows"),
         "best_shortcut": _best_shortcuts(frames),
         "best_shortcut_flip": _best_shortcut_flips(twins),
-        "births": [_birth_json(found.table[key], birth) for key, birth in found.births.items()],
+        "births": [_birth_json(series, found.births[key]) for key, series in found.behaviours.items()],
+        "component_births": [_component_birth_json(s, found.births[key]) for key, s in found.components.items()],
         "two_births": [_two_births_json(two, rows, found) for two in found.two_births],
         "windows": [_window_json(window) for window in found.windows],
         "tested": found.tested,
@@ -88,6 +89,27 @@ def _birth_json(series: Series, birth: Birth) -> dict[str, Any]:
         "n": series.n,
         **(change_json(birth.rise) or {}),
         "losses": [change_json(loss, sign=-1) for loss in birth.losses],
+    }
+
+
+def _component_birth_json(series: Series, birth: Birth) -> dict[str, Any]:
+    """A component's birth in short: there are many."""
+    component, _, metric = series.metric.value.partition(":")
+    rise = birth.rise
+    return {
+        "component": component,
+        "metric": metric,
+        "split": series.split.value,
+        "unit": series.metric.unit,
+        "n": series.n,
+        "outcome": rise.outcome.value,
+        "step": rise.step,
+        "low": rise.low,
+        "high": rise.high,
+        "level": rise.level,
+        "rise": rise.gate.rise,
+        "placebo_rise": rise.gate.placebo_rise,
+        "p": rise.gate.p,
     }
 
 
@@ -175,14 +197,13 @@ def _window_json(window: Window) -> dict[str, Any]:
 
 
 def _trigger_json(trigger: Trigger, found: Analysis) -> dict[str, Any]:
-    split, metric = trigger.series.split("/")
     return {
-        "metric": metric,
-        "split": split,
+        "metric": trigger.metric.value,
+        "split": trigger.split.value,
         "first_step": found.steps[trigger.interval],
         "last_step": found.steps[trigger.interval + 1],
         "increment": trigger.increment,
-        "unit": Metric(metric).unit,
+        "unit": trigger.metric.unit,
         "p": trigger.p,
         "adjusted_p": trigger.adjusted,
     }

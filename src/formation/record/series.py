@@ -1,4 +1,4 @@
-"""One behaviour of one split over the checkpoints, kept per stream so that streams can be resampled."""
+"""One metric of one split over the checkpoints, kept per stream so that streams can be resampled."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -32,6 +32,33 @@ class Metric(StrEnum):
 
 
 @dataclass(frozen=True)
+class ComponentMetric:
+    """A metric of a component or a residual state: of `layer_1.head_2`, `layer_0.mlp`, `layer_0_post_mlp/query_key`."""
+
+    component: str
+    metric: str
+
+    @property
+    def value(self) -> str:
+        """`<component>:<metric>`, unique within a split."""
+        return f"{self.component}:{self.metric}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the metric's values."""
+        in_nats = ("entropy", "qk_margin", "direct_effect", "drop_", "log_prob_drop_")
+        return "nats" if self.metric.startswith(in_nats) else "fraction"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric counts reads."""
+        return self.metric.startswith("probe_")
+
+
+AnyMetric = Metric | ComponentMetric
+
+
+@dataclass(frozen=True)
 class Series:
     """A ratio of sums over streams at every checkpoint, with the same ratio for each placebo.
 
@@ -39,7 +66,7 @@ class Series:
     numerators of the best heuristic on the same reads. Without one, a birth is a rise over the series' own baseline.
     """
 
-    metric: Metric
+    metric: AnyMetric
     split: SplitName
     steps: Int[np.ndarray, "checkpoint"]
     numerators: Float[np.ndarray, "stream checkpoint"]
@@ -50,7 +77,7 @@ class Series:
     @property
     def name(self) -> str:
         """`<split>/<metric>`, unique within a run."""
-        return f"{self.split}/{self.metric}"
+        return f"{self.split}/{self.metric.value}"
 
     @property
     def n(self) -> int:

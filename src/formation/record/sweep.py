@@ -5,9 +5,11 @@ probe set, record parameters and checkpoint file; anything else found there is n
 in. `checkpoint_metrics.jsonl` and its summary are assembled when all are finished, so they are complete or not there.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -21,13 +23,24 @@ from formation.record.frames import Frame, TwinFrame, frames, twin_frames
 from formation.record.measure import measure
 from formation.record.outcomes import TwinKey
 from formation.record.probe_set import load_probe_set
-from formation.record.reads import METRICS, load_outcomes, read_row, reads_path, remove_leftovers, write_reads
+from formation.record.reads import FOLDER as READS_FOLDER
+from formation.record.reads import METRICS, load_outcomes, read_row, reads_path, write_reads
 from formation.record.rows import Row, Source, as_json
 from formation.record.sources import source_of
 from formation.record.summarise import split_rows, twin_rows
 from formation.record.summary import write_summary
 from formation.training import checkpoints
 from formation.training.loop import is_complete
+
+LEFTOVER_AGE = 60  # seconds; writing a checkpoint's file takes far less than one
+
+
+class Finished(Protocol):
+    """What a row of any sweep says of where it came from."""
+
+    run: str
+    source: Source
+    checkpoint: str
 
 
 def checkpoint_sweep(run: Run) -> Path:
@@ -37,12 +50,12 @@ def checkpoint_sweep(run: Run) -> Path:
     """
     dataset, probe = load_for_run(run), load_probe_set(run)
     source = source_of(run, probe)
-    digests = _checkpoint_digests(run)
+    digests = checkpoint_digests(run)
     steps = list(digests)
-    remove_leftovers(run)
+    remove_leftovers(run.path(READS_FOLDER))
     finished = _finished(run, source, digests)
     split_frames, twins = frames(dataset, run.params.record), twin_frames(dataset, probe, run.params.record)
-    with _one_thread(), track(f"{run.name} sweep", len(steps), "checkpoints", start=len(finished)) as bar:
+    with one_thread(), track(f"{run.name} sweep", len(steps), "checkpoints", start=len(finished)) as bar:
         for step in steps:
             if step not in finished:
                 finished[step] = _measure(run, step, source, digests[step], split_frames, twins)
@@ -54,7 +67,7 @@ def checkpoint_sweep(run: Run) -> Path:
     return path
 
 
-def _checkpoint_digests(run: Run) -> dict[int, str]:
+def checkpoint_digests(run: Run) -> dict[int, str]:
     """Digest of every scheduled checkpoint's file, by step; `ArtifactError` if training has not ended."""
     if not is_complete(run):
         there = checkpoints.steps(run)
@@ -83,7 +96,7 @@ def _finished(run: Run, source: Source, digests: Mapping[int, str]) -> dict[int,
         if (row.run, row.step, row.source, row.checkpoint) == (run.name, step, source, checkpoint):
             rows[step] = row
         else:
-            reasons.setdefault(_differences(row, source, checkpoint), []).append(step)
+            reasons.setdefault(differences(row, source, checkpoint), []).append(step)
     for reason, steps in reasons.items():
         print(f"{run.name}: {len(steps)} checkpoint(s) from step {steps[0]} on are measured again: {reason}")
     return rows
@@ -111,7 +124,14 @@ def _measure(
     return read_row(run, step)
 
 
-def _differences(row: Row, source: Source, checkpoint: str) -> str:
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed sweep left half-written; what is younger than a minute may be another's work in progress."""
+    for file in folder.glob(".step_*.part"):
+        if time.time() - file.stat().st_mtime > LEFTOVER_AGE:
+            file.unlink(missing_ok=True)
+
+
+def differences(row: Finished, source: Source, checkpoint: str) -> str:
     """Why a whole file is not of this sweep, both sides named; the checkpoint's own digest only if nothing else is."""
     then, now = row.source.model_dump(), source.model_dump()
     pairs = [f"{name} was {then[name][:12]}, now {now[name][:12]}" for name in then if then[name] != now[name]]
@@ -121,7 +141,7 @@ def _differences(row: Row, source: Source, checkpoint: str) -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute on one thread, so that the bytes do not depend on the machine's load or cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -23,8 +23,9 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from formation.benchmark.streams import SplitName
 from formation.record.gate import Gate
-from formation.record.series import Series
+from formation.record.series import AnyMetric, Series
 from formation.statistics import benjamini_yekutieli, rise_p
 
 
@@ -40,7 +41,8 @@ class WindowName(StrEnum):
 class Increments:
     """A series' lasting increments over its best checkpoint so far, with p-values against the even pace."""
 
-    series: str
+    split: SplitName
+    metric: AnyMetric
     gated: bool
     size: Float[np.ndarray, "interval"]
     p: Float[np.ndarray, "interval"]
@@ -50,11 +52,17 @@ class Increments:
 class Trigger:
     """One metric that rose in one interval; `adjusted` is the Benjamini–Yekutieli p-value."""
 
-    series: str
+    split: SplitName
+    metric: AnyMetric
     interval: int
     increment: float
     p: float
     adjusted: float
+
+    @property
+    def series(self) -> str:
+        """Name of the series, `<split>/<metric>`."""
+        return f"{self.split}/{self.metric.value}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def increments(series: Series, gate: Gate, weights: Float[np.ndarray, "draw stre
     behind = [slice(1 + later, 1 + later + tested) for later in range(consecutive)]
     sizes = np.stack([values[part] - values[best] for part in behind])
     p = np.stack([rise_p(values[part] - values[best] - pace, draws[:, part] - draws[:, best]) for part in behind])
-    return Increments(series.name, gate.opened, sizes.min(axis=0), p.max(axis=0))
+    return Increments(series.split, series.metric, gate.opened, sizes.min(axis=0), p.max(axis=0))
 
 
 def best_so_far(values: Float[np.ndarray, "checkpoint"]) -> Int[np.ndarray, "checkpoint"]:
@@ -91,7 +99,7 @@ def triggers(every: Sequence[Increments], fdr: float) -> list[Trigger]:
         return []
     adjusted = benjamini_yekutieli(np.concatenate([one.p for one in every])).reshape(len(every), -1)
     found = [
-        Trigger(one.series, int(i), float(one.size[i]), float(one.p[i]), float(q[i]))
+        Trigger(one.split, one.metric, int(i), float(one.size[i]), float(one.p[i]), float(q[i]))
         for one, q in zip(every, adjusted, strict=True)
         if one.gated
         for i in np.flatnonzero(q <= fdr)

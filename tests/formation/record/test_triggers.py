@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from formation.benchmark.streams import SplitName
 from formation.record.gate import gate
-from formation.record.series import Series
+from formation.record.series import ComponentMetric, Metric, Series
 from formation.record.triggers import Increments, Trigger, best_so_far, increments, triggers, windows
 from formation.statistics import resamples
 from tests.formation.record.planted import EVERY, RULE, STREAMS, plant
 
 WEIGHTS = resamples(STREAMS, 300, seed=1)
 CHECKPOINTS = 40
+IID = SplitName.TEST_IID
 
 
 def found_in(*every: Series) -> list[Trigger]:
@@ -95,8 +97,9 @@ def test_more_metrics_ask_for_more_evidence() -> None:
     """The correction is over all metrics and intervals: a faint trigger dies in a crowd of tests without a rise."""
     p = np.full(39, 0.9)
     p[19] = 0.049 / 39 / sum(1 / i for i in range(1, 40))
-    faint = Increments("a/faint", True, np.full(39, 0.01), p)
-    flat = [Increments(f"a/flat{i}", True, np.full(39, 0.01), np.full(39, 0.9)) for i in range(5)]
+    faint = Increments(IID, ComponentMetric("faint", "drop"), True, np.full(39, 0.01), p)
+    size, high = np.full(39, 0.01), np.full(39, 0.9)
+    flat = [Increments(IID, ComponentMetric(f"flat{i}", "drop"), True, size, high) for i in range(5)]
     assert [trigger.interval for trigger in triggers([faint], 0.05)] == [19]
     assert triggers([faint, *flat], 0.05) == []
     shut = [dataclasses.replace(one, gated=False) for one in flat]
@@ -114,14 +117,14 @@ def test_more_metrics_ask_for_more_evidence() -> None:
     ],
 )
 def test_windows_are_named_by_order(starts: list[int], names: list[str]) -> None:
-    planted = [Trigger("a/b", start + shift, 0.1, 0.0, 0.0) for start in starts for shift in (0, 1)]
+    planted = [Trigger(IID, Metric.ACCURACY, start + shift, 0.1, 0.0, 0.0) for start in starts for shift in (0, 1)]
     found = windows(planted, list(range(CHECKPOINTS)))
     assert [window.name for window in found] == names
     assert [(window.first, window.last) for window in found] == [(start, start + 2) for start in starts]
 
 
 def test_a_lone_trigger_is_no_window_but_two_metrics_at_once_are() -> None:
-    lone, twin = Trigger("a/b", 5, 0.1, 0.0, 0.0), Trigger("a/c", 5, 0.1, 0.0, 0.0)
+    lone, twin = Trigger(IID, Metric.ACCURACY, 5, 0.1, 0.0, 0.0), Trigger(IID, Metric.LOG_PROB, 5, 0.1, 0.0, 0.0)
     assert windows([lone], list(range(CHECKPOINTS))) == []
     (window,) = windows([lone, twin], list(range(CHECKPOINTS)))
     assert (window.first, window.last) == (5, 6)

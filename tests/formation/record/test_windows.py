@@ -32,7 +32,7 @@ def analysed(analysed_project: Path, tmp_path: Path) -> Run:
 
 
 def test_a_run_of_seconds_bears_nothing_and_says_so(analysed: Run) -> None:
-    data = analysed.json(ANALYSIS, "birth-windows/2")
+    data = analysed.json(ANALYSIS, "birth-windows/3")
     assert (data["run"], data["preset"], data["seed"]) == ("smoke-s1", "smoke", 1)
     assert data["source"]["params"] == analysed.params.identity(1)
     assert data["checkpoints"]["used_steps"] == [4, 8, 12, 16, 20, 24, 28]

@@ -1,0 +1,137 @@
+"""The `component-sweep` stage: heads, MLPs, residual states and dynamics of every checkpoint, one row each.
+
+It is apart from the behavioural sweep, so that an edited measure of components never measures behaviour again, nor the
+other way round; rows of both are joined by their step. A checkpoint is finished when its file in `analysis/components/`
+is whole and was made from the same parameters, benchmark, probe set, record parameters and checkpoint file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from formation import artifacts
+from formation.artifacts import Run
+from formation.benchmark.stage import load_for_run
+from formation.benchmark.streams import SplitName
+from formation.components.dimensionality import measure_spectra
+from formation.components.dynamics import DynamicsFrame, dynamics_frame, measure_dynamics
+from formation.components.material import Material, materials
+from formation.components.probes import ProbeFrame, measure_probes, probe_frame
+from formation.components.rows import ComponentRow, as_json, from_json, metrics_of
+from formation.components.store import FOLDER, METRICS, components_path, read_row, write_components
+from formation.components.writers import measure_writers
+from formation.errors import ArtifactError
+from formation.model import Transformer
+from formation.progress import track
+from formation.record.probe_set import load_probe_set
+from formation.record.rows import Source
+from formation.record.sources import source_of
+from formation.record.sweep import checkpoint_digests, differences, one_thread, remove_leftovers
+from formation.training import checkpoints
+from formation.training.state import Streams
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """What is the same at every checkpoint."""
+
+    materials: Mapping[SplitName, Material]
+    probes: ProbeFrame
+    dynamics: DynamicsFrame
+
+
+def component_sweep(run: Run) -> Path:
+    """Measure the components of every checkpoint of the run; return the path of `component_metrics.jsonl`.
+
+    Raises `ArtifactError` or `TrainingError` where the benchmark, the probe set or a checkpoint cannot be used.
+    """
+    dataset, probe = load_for_run(run), load_probe_set(run)
+    source = source_of(run, probe)
+    digests = checkpoint_digests(run)
+    remove_leftovers(run.path(FOLDER))
+    finished = _finished(run, source, digests)
+    if len(finished) < len(digests):
+        record = run.params.record
+        material = materials(probe, record)
+        validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
+        frames = _Frames(
+            material,
+            probe_frame(validation, material, record),
+            dynamics_frame(material, Streams(train.tokens, train.length), record),
+        )
+        with one_thread(), track(f"{run.name} components", len(digests), "checkpoints", start=len(finished)) as bar:
+            models = _Models(run)
+            for step in digests:
+                if step not in finished:
+                    finished[step] = _measure(run, models, step, source, digests[step], frames)
+                    bar.advance()
+    path = run.path(METRICS)
+    artifacts.write_jsonl(path, (as_json(finished[step]) for step in digests))
+    print(f"{run.name}: components of {len(digests)} checkpoints")
+    return path
+
+
+class _Models:
+    """The run's models by place in the schedule; the last few are kept, for neighbours are compared."""
+
+    def __init__(self, run: Run) -> None:
+        self.steps = checkpoints.schedule(run)
+        self.load = lru_cache(maxsize=4)(lambda step: checkpoints.load_model(run, step))
+
+    def at(self, place: int) -> Transformer | None:
+        """The model at a place of the schedule, null before the first."""
+        return self.load(self.steps[place]) if place >= 0 else None
+
+    @property
+    def final(self) -> Transformer:
+        """The model at the end of training."""
+        return self.load(self.steps[-1])
+
+
+def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: str, frames: _Frames) -> ComponentRow:
+    """Measure one checkpoint, write it, and return its row as it reads back: then resuming cannot change a byte."""
+    place = models.steps.index(step)
+    model, record = models.load(step), run.params.record
+    writers, weights = measure_writers(model, frames.materials, record)
+    states, probes = measure_probes(model, frames.probes, record)
+    spectra = measure_spectra(model, frames.materials[SplitName.TEST_IID], record)
+    every = [*writers, *states]
+    row = from_json(
+        {
+            "run": run.name,
+            "step": step,
+            "source": source.model_dump(),
+            "checkpoint": checkpoint,
+            "metrics": metrics_of(every),
+            "weights": weights,
+            "probes": probes,
+            "spectra": spectra,
+            "dynamics": measure_dynamics(
+                model, models.at(place - 1), models.at(place - 2), models.final, frames.dynamics
+            ),
+        }
+    )
+    write_components(run, row, every)
+    return read_row(run, step)
+
+
+def _finished(run: Run, source: Source, digests: Mapping[int, str]) -> dict[int, ComponentRow]:
+    """Rows of the checkpoints finished from the same source, by step; what cannot be used is named, once a reason."""
+    rows: dict[int, ComponentRow] = {}
+    reasons: dict[str, list[int]] = {}
+    for step, checkpoint in digests.items():
+        if not components_path(run, step).is_file():
+            continue
+        try:
+            row = read_row(run, step)
+        except ArtifactError as error:
+            reasons.setdefault(str(error), []).append(step)
+            continue
+        if (row.run, row.step, row.source, row.checkpoint) == (run.name, step, source, checkpoint):
+            rows[step] = row
+        else:
+            reasons.setdefault(differences(row, source, checkpoint), []).append(step)
+    for reason, steps in reasons.items():
+        print(f"{run.name}: {len(steps)} checkpoint(s) from step {steps[0]} on are measured again: {reason}")
+    return rows

@@ -1,0 +1,138 @@
+"""Evidence on the order in which a mechanism forms: scaffold, routing, write, behaviour (`claims-evidence/1` entries).
+
+The *retrieval head* is the head whose replacement by its own output in the key twin costs the answer most at the end of
+training (mean of the last checkpoints): that is what it says of the key. Its dates are compared with those of what
+should come before (the key, readable at the matching value below its layer) and after (held-out retrieval).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from formation.benchmark.streams import SplitName
+from formation.params import Params
+from formation.record.analysis import Analysis, Key
+from formation.record.births import Change, Outcome
+from formation.record.evidence import BIRTHS, HELDOUT, IID, Entry, missing
+from formation.record.plateaus import distance
+from formation.record.series import ComponentMetric, Metric
+from formation.statistics import interval
+
+LAST = 3  # checkpoints whose mean names the retrieval head
+STAGED = ("retrieval_birth_step", "heldout_retrieval_birth_step", "ood_retrieval_birth_step")
+NOT_MEASURED = "components were not measured; run: formation component-sweep"
+
+
+@dataclass(frozen=True)
+class RetrievalHead:
+    """The head that carries retrieval at the end of training; `drop` in nats of margin."""
+
+    component: str
+    drop: float
+
+    @property
+    def layer(self) -> int:
+        """The layer it is in."""
+        return int(self.component.removeprefix("layer_").partition(".")[0])
+
+
+def retrieval_head(found: Analysis) -> RetrievalHead | None:
+    """The head with the largest final drop under `resample:key`; null where components were not measured."""
+    drops = {
+        metric.component: float(series.values()[-LAST:].mean())
+        for (split, metric), series in found.components.items()
+        if split is IID and metric.metric == "drop_resample_key" and ".head_" in metric.component
+    }
+    if not drops:
+        return None
+    component = max(drops, key=lambda name: drops[name])
+    return RetrievalHead(component, drops[component])
+
+
+def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
+    """Every entry by name: `{value, low, high, n, unit, what}`, with a `reason` where the value is null."""
+    head = retrieval_head(found)
+    if head is None:
+        routing = scaffold = write = None
+        name = "retrieval head"
+    else:
+        name = head.component
+        routing = (IID, ComponentMetric(name, "attention_matching_any"))
+        write = (IID, ComponentMetric(name, "direct_effect"))
+        scaffold = _scaffold(head)
+    heldout = (HELDOUT, Metric.KEY_FLIP)
+    return {
+        "behaviour_in_stages": _stages(params, found),
+        "routing_birth_step": _birth(found, routing, f"birth of attention to the matching value in {name}"),
+        "write_birth_step": _birth(found, write, f"birth of the direct effect of {name} on the margin"),
+        "scaffold_birth_step": _birth(
+            found, scaffold, "birth of the key's readability at the matching value, below the retrieval head's layer"
+        ),
+        "routing_precedes_heldout": _gap(
+            params, found, routing, heldout, f"from {name} attending to the matching value to held-out retrieval"
+        ),
+        "routing_precedes_retrieval": _gap(
+            params, found, routing, (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP), f"from {name} attending to retrieval"
+        ),
+        "scaffold_precedes_write": _gap(
+            params, found, scaffold, write, f"from the key being readable at the matching value to {name} writing"
+        ),
+    }
+
+
+def _scaffold(head: RetrievalHead) -> Key | None:
+    """The query key's probe at the matching value, in the stream that the retrieval head's layer reads."""
+    if head.layer == 0:
+        return None
+    return IID, ComponentMetric(f"layer_{head.layer - 1}_post_mlp/matching_value", "probe_query_key")
+
+
+def _birth(found: Analysis, key: Key | None, what: str) -> Entry:
+    """The date of one component's birth."""
+    if key is None or key not in found.births:
+        return missing(0, "steps", what, NOT_MEASURED if not found.components else "the retrieval head is in layer 0")
+    change, n = found.births[key].rise, found.table[key].n
+    if change.outcome is not Outcome.BORN:
+        return missing(n, "steps", what, change.outcome.value.replace("_", " "))
+    return {"value": change.step, "low": change.low, "high": change.high, "n": n, "unit": "steps", "what": what}
+
+
+def _gap(params: Params, found: Analysis, first: Key | None, second: Key | None, what: str) -> Entry:
+    """Steps from the first birth to the second."""
+    changes = []
+    for key in (first, second):
+        if key is None or key not in found.births:
+            reason = NOT_MEASURED if not found.components else "the retrieval head is in layer 0"
+            return missing(0, "steps", what, reason)
+        changes.append((f"{key[0]}/{key[1].value}", found.births[key].rise))
+    gap = distance(changes[0], changes[1], params.windows)
+    n = min(found.table[key].n for key in (first, second) if key is not None)
+    if gap.value is None:
+        return missing(n, "steps", what, gap.reason)
+    return {"value": gap.value, "low": gap.low, "high": gap.high, "n": n, "unit": "steps", "what": what}
+
+
+def _stages(params: Params, found: Analysis) -> Entry:
+    """Checkpoints between the earliest and the latest birth of retrieval on IID, held-out and OOD streams."""
+    what = "checkpoints between the earliest and the latest birth of retrieval: IID, held-out pairs, structural OOD"
+    changes: list[Change] = []
+    for name in STAGED:
+        metric, split, _ = BIRTHS[name]
+        change = found.births[split, metric].rise if (split, metric) in found.births else None
+        if change is None or change.outcome is not Outcome.BORN or change.step is None:
+            return missing(0, "checkpoints", what, f"{name}: not born, or not seen to last")
+        changes.append(change)
+    every = params.training.checkpoint_every
+    dates = [change.step for change in changes if change.step is not None]
+    draws = np.stack([change.draws for change in changes])
+    spread = np.where(np.isinf(draws).any(0), np.inf, np.where(np.isinf(draws), 0, draws).max(0) - draws.min(0))
+    low, high = interval(spread, params.windows.confidence)
+    value = (max(dates) - min(dates)) / every
+    return {
+        "value": value,
+        "low": min(value, float(low) / every) if np.isfinite(low) else value,
+        "high": max(value, float(high) / every) if np.isfinite(high) else None,
+        "n": len(dates),
+        "unit": "checkpoints",
+        "what": what,
+    }
