@@ -1,0 +1,266 @@
+"""Margin lost when one head or MLP block is replaced (`docs/measures.md` §3 *Ablation*): by nothing, by its mean, by
+what it does in a twin.
+
+A head's output is linear in its `z`, so heads are replaced there. Nothing is computed again before the replaced
+component. The clean answers beside an ablation are computed by the same operations on the same shapes: a component
+replaced by itself loses exactly nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from formation.benchmark.streams import TwinKind
+from formation.components.clean import Clean, rows_of
+from formation.components.forward import (
+    LayerPass,
+    Part,
+    Past,
+    Stretch,
+    head_weight,
+    layer_at,
+    mlp_of,
+    past,
+    projected,
+    stretch,
+    stretch_attention,
+    stretch_tail,
+    tail,
+)
+from formation.components.material import Material
+from formation.components.roles import Kind
+from formation.model import Transformer
+
+
+class Ablation(StrEnum):
+    """What stands in for a component's output."""
+
+    ZERO = "zero"
+    MEAN = "mean"  # its mean over test_iid, by kind of token
+    RESAMPLE_VALUE = "resample_value"  # its output in the value twin
+    RESAMPLE_KEY = "resample_key"
+
+    @property
+    def twin(self) -> TwinKind | None:
+        """The twin it is taken from."""
+        return {Ablation.RESAMPLE_VALUE: TwinKind.VALUE, Ablation.RESAMPLE_KEY: TwinKind.KEY}.get(self)
+
+
+@dataclass(frozen=True, order=True)
+class Component:
+    """A head, or a layer's MLP block where `head` is null."""
+
+    layer: int
+    head: int | None
+
+    @property
+    def name(self) -> str:
+        """`layer_0.head_1`, `layer_0.mlp`."""
+        return f"layer_{self.layer}.mlp" if self.head is None else f"layer_{self.layer}.head_{self.head}"
+
+    @property
+    def part(self) -> Part:
+        """The block it belongs to."""
+        return "mlp" if self.head is None else "attn"
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """Logits with a component replaced, and the clean ones, at the reads `rows`."""
+
+    rows: Int[Tensor, "row"]
+    logits: Float[Tensor, "row vocab"]
+    clean: Float[Tensor, "row vocab"]
+
+
+@dataclass(frozen=True)
+class Means:
+    """One layer's mean outputs by kind of token."""
+
+    z: Float[Tensor, "head kind d_head"]
+    mlp_out: Float[Tensor, "kind d_model"]
+
+
+def components(model: Transformer) -> list[Component]:
+    """All heads and MLP blocks, in the order of computation."""
+    heads: list[int | None] = list(range(model.params.heads))
+    return [Component(layer, head) for layer in range(len(model.layers)) for head in [*heads, None]]
+
+
+@torch.inference_mode()
+def means(clean: Clean, material: Material) -> tuple[Means, ...]:
+    """Every component's mean output over a split, by kind of token; 0 for a kind it does not have."""
+    kind = material.kinds.flatten()
+    return tuple(
+        Means(
+            torch.stack([_mean(z.flatten(0, 1), kind) for z in layer.z.unbind(1)]),
+            _mean(layer.mlp_out.flatten(0, 1), kind),
+        )
+        for layer in clean.layers
+    )
+
+
+@torch.inference_mode()
+def ablate(
+    model: Transformer,
+    clean: Clean,
+    material: Material,
+    stand_in: Sequence[Means] | None,
+    batch: int,
+) -> Iterator[tuple[Component, Ablated]]:
+    """Every component replaced at all positions, by its mean, or by nothing without `stand_in`; scored at all reads."""
+    starts = range(0, material.streams, batch)
+    rows = torch.arange(len(material.answer))
+    unchanged = {key: _tails(model, clean, material, key, None, batch) for key in _shortest(model)}
+    for component in components(model):
+        changes = (_change(model, clean, material, component, stand_in, slice(at, at + batch)) for at in starts)
+        logits = _tails(model, clean, material, (component.layer, component.part), changes, batch)
+        yield component, Ablated(rows, logits, unchanged[_comparable(model, component)])
+
+
+@torch.inference_mode()
+def resample(
+    model: Transformer, clean: Clean, material: Material, twin: TwinKind, batch: int
+) -> Mapping[Component, Ablated]:
+    """Every component replaced by its output in the twin, at all positions; scored at each first affected read."""
+    pairs: dict[Component, list[Ablated]] = {component: [] for component in components(model)}
+    for reads in torch.split(_by_width(material, twin), batch):
+        for component, ablated in _resampled(model, clean, material, twin, reads):
+            pairs[component].append(ablated)
+    return {component: _joined(parts) for component, parts in pairs.items() if parts}
+
+
+# --- replaced everywhere ---------------------------------------------------------------------------------------------
+
+
+def _tails(
+    model: Transformer,
+    clean: Clean,
+    material: Material,
+    entry: tuple[int, Part],
+    changes: Iterator[Float[Tensor, "stream pos d_model"]] | None,
+    batch: int,
+) -> Float[Tensor, "read vocab"]:
+    """Logits at all answers, going on from `entry` with the changes added to the residual stream, batch by batch."""
+    layer, part = entry
+    logits = []
+    for start in range(0, material.streams, batch):
+        x = clean.layers[layer].after(part)[start : start + batch]
+        logits.append(
+            tail(model, layer, part, x if changes is None else x + next(changes), *rows_of(material, start, batch))
+        )
+    return torch.cat(logits)
+
+
+def _shortest(model: Transformer) -> list[tuple[int, Part]]:
+    """Where unchanged passes are gone on from: with no change, all entries before the last layer give the same bits."""
+    last = len(model.layers) - 1
+    before: list[tuple[int, Part]] = [(last - 1, "mlp")] if last else []
+    return [*before, (last, "attn"), (last, "mlp")]
+
+
+def _comparable(model: Transformer, component: Component) -> tuple[int, Part]:
+    last = len(model.layers) - 1
+    return (last, component.part) if component.layer == last else (last - 1, "mlp")
+
+
+def _change(
+    model: Transformer,
+    clean: Clean,
+    material: Material,
+    component: Component,
+    stand_in: Sequence[Means] | None,
+    chosen: slice,
+) -> Float[Tensor, "stream pos d_model"]:
+    """What the replacement adds to the residual stream of some streams."""
+    layer, kinds = clean.layers[component.layer], material.kinds[chosen]
+    mean = None if stand_in is None else stand_in[component.layer]
+    if component.head is None:
+        now = layer.mlp_out[chosen]
+        return (0 if mean is None else mean.mlp_out[kinds]) - now
+    z = layer.z[chosen, component.head]
+    change = (0 if mean is None else mean.z[component.head][kinds]) - z
+    return F.linear(change, head_weight(layer_at(model, component.layer).attn, component.head))
+
+
+def _mean(rows: Float[Tensor, "row width"], kind: Int[Tensor, "row"]) -> Float[Tensor, "kind width"]:
+    sums = rows.new_zeros(len(Kind), rows.shape[1], dtype=torch.float64).index_add_(0, kind, rows.double())
+    count = torch.bincount(kind, minlength=len(Kind)).clamp(min=1)
+    return (sums / count[:, None]).to(rows.dtype)
+
+
+# --- replaced by the twin's ------------------------------------------------------------------------------------------
+
+
+def _by_width(material: Material, kind: TwinKind) -> Int[Tensor, "affected_stream"]:
+    """First affected reads, those whose twin differs shortly before them first."""
+    reads = material.twins[kind].first
+    return reads[(material.position[reads] - _first_difference(material, kind, reads)).argsort(stable=True)]
+
+
+def _first_difference(material: Material, kind: TwinKind, reads: Int[Tensor, "row"]) -> Int[Tensor, "row"]:
+    """The first position at which a stream differs from its twin."""
+    stream = material.stream[reads]
+    differs = material.tokens[stream] != material.twins[kind].tokens[stream]
+    return differs.int().argmax(1)
+
+
+def _resampled(
+    model: Transformer, clean: Clean, material: Material, kind: TwinKind, reads: Int[Tensor, "row"]
+) -> Iterator[tuple[Component, Ablated]]:
+    """Some streams, each scored at its one read; computed on the stretch from the first difference to the read."""
+    on = stretch(material.stream[reads], _first_difference(material, kind, reads), material.position[reads])
+    pasts = [past(on, layer) for layer in clean.layers]
+    donors = _twin_pass(model, pasts, material.twins[kind].tokens, on)
+    unchanged = {}
+    for component in components(model):
+        layer, part = component.layer, component.part
+        x = on.take(clean.layers[layer].after(part))
+        if (layer, part) not in unchanged:
+            unchanged[layer, part] = stretch_tail(model, layer, part, x, on, pasts)
+        x = x + _difference(model, clean.layers[layer], donors[layer], on, component)
+        logits = stretch_tail(model, layer, part, x, on, pasts)
+        yield component, Ablated(reads, logits, unchanged[layer, part])
+
+
+@dataclass(frozen=True)
+class _Donor:
+    """One layer of the twin's pass, on a stretch."""
+
+    z: Float[Tensor, "row head step d_head"]
+    mlp_out: Float[Tensor, "row step d_model"]
+
+
+def _twin_pass(
+    model: Transformer, pasts: Sequence[Past], tokens: Int[Tensor, "stream pos"], on: Stretch
+) -> list[_Donor]:
+    """The twin's own pass on the stretch; what stands before it is that of the base."""
+    x = F.embedding(tokens[on.stream[:, None], on.place], model.token) + model.position[on.place]
+    donors = []
+    for index in range(len(model.layers)):
+        block = layer_at(model, index)
+        z = stretch_attention(block, x, on, pasts[index])
+        x = x + projected(block.attn, z)
+        mlp_out = mlp_of(block, x)
+        x = x + mlp_out
+        donors.append(_Donor(z, mlp_out))
+    return donors
+
+
+def _difference(
+    model: Transformer, layer: LayerPass, donor: _Donor, on: Stretch, component: Component
+) -> Float[Tensor, "row step d_model"]:
+    """What the twin's output in place of the base's adds to the residual stream."""
+    if component.head is None:
+        return donor.mlp_out - on.take(layer.mlp_out)
+    change = donor.z[:, component.head] - on.take(layer.z[:, component.head])
+    return F.linear(change, head_weight(layer_at(model, component.layer).attn, component.head))
+
+
+def _joined(parts: Sequence[Ablated]) -> Ablated:
+    return Ablated(*(torch.cat([getattr(part, name) for part in parts]) for name in ("rows", "logits", "clean")))

@@ -1,0 +1,82 @@
+"""The unchanged pass of a split, made once and shared by every measure of heads and MLP blocks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from formation.benchmark.streams import Special
+from formation.components.forward import KEPT, LayerPass, layer_names
+from formation.components.material import Material
+from formation.model import Transformer
+
+_AT_ANSWERS = ("attn.scores", "attn.pattern", "mlp.pre", "mlp.hidden")
+
+
+@dataclass(frozen=True)
+class AnswerPass:
+    """One layer at answer positions: what its heads look at, and its neurons."""
+
+    scores: Float[Tensor, "read head pos"]  # before the softmax, also of positions that cannot be seen
+    pattern: Float[Tensor, "read head pos"]
+    pre: Float[Tensor, "read neuron"]
+    hidden: Float[Tensor, "read neuron"]
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The pass of one split: everything behind each block, attention at answers, previous-token attention summed."""
+
+    layers: tuple[LayerPass, ...]
+    answers: tuple[AnswerPass, ...]
+    previous: tuple[Float[Tensor, "stream head"], ...]  # Σ over real positions ≥ 1 of the attention to the one before
+    embed: Float[Tensor, "read d_model"]
+    logits: Float[Tensor, "read vocab"]
+
+
+@torch.inference_mode()
+def clean_pass(model: Transformer, material: Material, batch: int) -> Clean:
+    """Run a split's streams, `batch` at a time."""
+    parts = [_batch_pass(model, material, start, batch) for start in range(0, material.streams, batch)]
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    layers = range(len(model.layers))
+    return Clean(
+        layers=tuple(LayerPass(*(joined[name] for name in layer_names(layer, KEPT))) for layer in layers),
+        answers=tuple(AnswerPass(*(joined[name] for name in layer_names(layer, _AT_ANSWERS))) for layer in layers),
+        previous=tuple(joined[f"previous_{layer}"] for layer in layers),
+        embed=joined["embed"],
+        logits=joined["logits"],
+    )
+
+
+def _batch_pass(model: Transformer, material: Material, start: int, batch: int) -> Mapping[str, Tensor]:
+    tokens = material.tokens[start : start + batch]
+    stream, position = rows_of(material, start, batch)
+    layers = range(len(model.layers))
+    whole = [name for layer in layers for name in layer_names(layer, KEPT)]
+    at_answers = [name for layer in layers for name in layer_names(layer, _AT_ANSWERS)]
+    logits, kept = model.run(tokens, keep=[*whole, *at_answers, "embed"])
+    out = {name: kept[name] for name in whole}
+    for name in at_answers:
+        by_head = name.endswith(("scores", "pattern"))
+        out[name] = kept[name][stream, :, position] if by_head else kept[name][stream, position]
+    for layer in layers:
+        out[f"previous_{layer}"] = _previous(kept[f"layer_{layer}.attn.pattern"], tokens)
+    return out | {"embed": kept["embed"][stream, position], "logits": logits[stream, position]}
+
+
+def rows_of(material: Material, start: int, batch: int) -> tuple[Int[Tensor, "row"], Int[Tensor, "row"]]:
+    """Stream (counted from `start`) and answer position of the reads of a batch of streams."""
+    first, last = np.searchsorted(material.split.reads.stream, [start, start + batch])
+    return material.stream[first:last] - start, material.position[first:last]
+
+
+def _previous(
+    pattern: Float[Tensor, "stream head pos pos"], tokens: Int[Tensor, "stream pos"]
+) -> Float[Tensor, "stream head"]:
+    """Sum of the attention to the position before, over real tokens that have one."""
+    diagonal = pattern.diagonal(-1, dim1=-2, dim2=-1)
+    return (diagonal * (tokens[:, None, 1:] != Special.PAD)).sum(-1)
