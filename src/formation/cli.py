@@ -78,6 +78,26 @@ def train(
     train_run(create_run(run, overrides=overrides), device=device)
 
 
+@app.command()
+def replay(
+    run: RunName,
+    first: Annotated[int, typer.Option("--from", help="Step the window begins from.", show_default=False)],
+    last: Annotated[int, typer.Option("--to", help="Last step of the window.", show_default=False)],
+    every: Annotated[int | None, typer.Option(help="Keep a checkpoint each so many steps.", show_default=False)] = None,
+    record: Annotated[
+        str, typer.Option(help="Keep a trace of each step: losses, gradients, or both.", show_default=False)
+    ] = "",
+) -> None:
+    """Train a window of the run again, bit for bit, keeping denser checkpoints and a trace of single steps.
+
+    Example: `formation replay --run quick-s1 --from 1000 --to 1100 --every 10 --record gradients,losses`
+    """
+    from formation.artifacts import open_run
+    from formation.training.dense import records, replay_window
+
+    replay_window(open_run(run), first, last, every, records(record))
+
+
 @app.command("select-reference")
 def select_reference(
     preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
@@ -115,6 +135,18 @@ def checkpoint_sweep(run: RunName) -> None:
     sweep(open_run(run))
 
 
+@app.command("component-sweep")
+def component_sweep(run: RunName) -> None:
+    """Measure heads, MLPs, residual states and dynamics at every checkpoint; finished ones are never measured again.
+
+    Example: `formation component-sweep --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.components.sweep import component_sweep as sweep
+
+    sweep(open_run(run))
+
+
 @app.command("birth-window-analyze")
 def birth_window_analyze(run: RunName) -> None:
     """Date the births of each behaviour and find the windows in which it formed.
@@ -138,6 +170,36 @@ def compare_births(
     from formation.record.compare import compare_births as compare
 
     compare(preset)
+
+
+@app.command("compare-factors")
+def compare_factors(
+    factor: Annotated[str | None, typer.Option("--factor", help="Factor to compare the levels of.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every factor of which there are runs.")] = False,
+) -> None:
+    """Lay births and final accuracies of a factor's levels beside those of the preset they vary.
+
+    Example: `formation compare-factors --factor initialisation`
+    """
+    from formation.replication.factors import compare_all, compare_factor
+
+    if every == (factor is not None):
+        raise FormationError("compare-factors: expected either --factor NAME or --all")
+    compare_all() if factor is None else compare_factor(factor)
+
+
+@app.command()
+def screen(
+    factor: Annotated[str, typer.Option("--factor", help="Factor to screen.", show_default=False)],
+    jobs: Annotated[int, typer.Option(help="Runs side by side, each on the threads its parameters say.")] = 1,
+) -> None:
+    """Train and measure every run that a factor's comparison lacks, then compare; run again to go on.
+
+    Example: `formation screen --factor reads`
+    """
+    from formation.replication.screen import screen as run_screen
+
+    run_screen(factor, jobs)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Replication: what holds across runs, and what one factor changes."""
