@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import chapter, digesting, growth, noop, paper, peers, prose, startup
+from benchmarks import chapter, digesting, growth, noop, paper, peers, prose, startup, training
 from benchmarks.figure import draw
 from benchmarks.growing import PRESET, grow
 from benchmarks.measuring import BenchmarkError
@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> int:
         return 1
     write(results, folder, given.quick)
     missed = [row.what for row in results.rows if row.limit is not None and row.measured.wall > row.limit]
+    missed += [] if given.quick else training.missed(results.training)
     print("\n".join(f"aim missed: {what}" for what in missed) or "every aim held", file=sys.stderr)
     print(f"written: {folder.relative_to(ROOT)}/benchmarks.md", file=sys.stderr)
     return 0
@@ -57,6 +58,7 @@ def benchmarks(quick: bool) -> dict[str, Callable[[Path, Results], None]]:
         "chapter": lambda folder, results: chapter.measure(folder, results, few, 1 if quick else 4),
         "digesting": lambda folder, results: digesting.measure(folder, results, many, 16 if quick else 1024),
         "startup": lambda folder, results: startup.measure(folder, results, many),
+        "training": lambda folder, results: training.measure(folder, results, 1 if quick else 9, 2 if quick else 20),
         "growth": lambda folder, results: growth.measure(folder, results, few, **growing),
     }
 

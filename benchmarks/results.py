@@ -45,12 +45,28 @@ class Series:
         return ends / begins if begins > 0 else None
 
 
+@dataclass(frozen=True)
+class Training:
+    """Training steps of one contender at one size; ours where there is no `ratio`."""
+
+    size: str
+    by: str
+    tokens: float  # target tokens a second, median over blocks of steps
+    slowest: float
+    fastest: float
+    milliseconds: float  # of a step
+    peak_share: float  # operations a second of CPU time, in those of this machine's own float32 product
+    ratio: tuple[float, float] | None  # our tokens a second in those of this peer, by the clock and by CPU time
+    note: str = ""
+
+
 @dataclass
 class Results:
     """Everything one run of the benchmarks found."""
 
     rows: list[Row] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
+    training: list[Training] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # peers that are not installed
 
 

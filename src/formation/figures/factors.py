@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from formation.figures import style
 from formation.figures.plotdata import SCHEMA, Axis
 
-TITLES = {
-    "retrieval_birth_step": "Key-twin flip, IID",
-    "heldout_retrieval_birth_step": "Key-twin flip, held-out",
-    "ood_retrieval_birth_step": "Key-twin flip, OOD",
+TITLES = {  # of the key-twin flip, which alone shows retrieval; three panels leave room for a word or two
+    "retrieval_birth_step": "IID",
+    "heldout_retrieval_birth_step": "Held-out pairs",
+    "ood_retrieval_birth_step": "Structural OOD",
 }
 _SPREAD = 0.5  # of a row's height, over which the runs of a level are spread
 _EDGE = 1.06  # where undated runs stand, in lengths of the training
