@@ -41,7 +41,7 @@ class ComponentRow(Frozen):
     checkpoint: str
     metrics: dict[SplitName, dict[str, dict[str, float | None]]]  # split → component → metric
     # component → what its weights alone say, or its hidden states, split by split
-    weights: dict[str, dict[str, float | None | dict[SplitName, float | None]]]
+    weights: dict[str, dict[str, float | dict[SplitName, float | None] | None]]
     probes: dict[str, dict[str, dict[SplitName, Selectivity]]]  # <stage>/<role> → target → split
     spectra: dict[str, Spectrum]  # <stage>/<role>
     dynamics: dict[str, Any]

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.streams import SplitName
+from formation.components.files import FOLDER, METRICS
 from formation.components.material import Measured
 from formation.components.rows import SCHEMA as ROW_SCHEMA
 from formation.components.rows import ComponentRow, as_json, from_json
@@ -21,8 +22,6 @@ from formation.errors import ArtifactError
 from formation.record.rows import Source
 
 SCHEMA = "checkpoint-components/1"
-METRICS = "analysis/component_metrics.jsonl"
-FOLDER = "analysis/components"
 DATED = SplitName.TEST_IID  # whose births are dated and windows found; the other splits are measured beside it
 
 Name = tuple[str, str]  # component, metric

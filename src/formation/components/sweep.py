@@ -16,10 +16,11 @@ from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.components.dimensionality import measure_spectra
 from formation.components.dynamics import DynamicsFrame, dynamics_frame, measure_dynamics
+from formation.components.files import FOLDER, METRICS
 from formation.components.material import Material, materials
 from formation.components.probes import ProbeFrame, measure_probes, probe_frame
 from formation.components.rows import ComponentRow, as_json, from_json, metrics_of
-from formation.components.store import FOLDER, METRICS, components_path, read_row, write_components
+from formation.components.store import components_path, read_row, write_components
 from formation.components.writers import measure_writers
 from formation.errors import ArtifactError
 from formation.model import Transformer

@@ -249,6 +249,6 @@ def _shortened(series: Sequence[str], most: int = 4) -> str:
     """The first few `split/metric` names in words."""
     words = []
     for name in series:
-        split, metric = name.split("/")
-        words.append(f"{style.SPLIT_LABELS[split]} {metric.replace('_', ' ')}")
+        split, _, metric = name.partition("/")
+        words.append(f"{style.SPLIT_LABELS[split]} {style.metric_label(metric)}")
     return "; ".join(words[:most]) + (f"; {len(words) - most} more" if len(words) > most else "")

@@ -51,6 +51,37 @@ SPLIT_LABELS = {
     "counterfactual": "counterfactual",
 }
 
+_PARTS = {"attn": "attention", "mlp": "MLP"}
+
+
+def stage_label(stage: str) -> str:
+    """The block behind which a point of the residual stream lies: `layer_0_post_attn` is `attention 0`."""
+    layer, _, part = stage.removeprefix("layer_").partition("_post_")
+    return f"{_PARTS[part]} {layer}" if part else {"embed": "embedding"}.get(stage, stage.replace("_", " "))
+
+
+def stage_order(stage: str) -> tuple[int, int]:
+    """Sorts points of the residual stream from the embedding to the final LayerNorm."""
+    layer, _, part = stage.removeprefix("layer_").partition("_post_")
+    if part:
+        return int(layer), list(_PARTS).index(part)
+    return (-1, 0) if stage == "embed" else (10**6, 0)
+
+
+def component_label(component: str) -> str:
+    """A component in words: `layer_1.head_2` is `head 1.2`, `layer_0.mlp` is `MLP 0`."""
+    layer, _, part = component.removeprefix("layer_").partition(".")
+    return f"head {layer}.{part.removeprefix('head_')}" if part.startswith("head_") else f"{part.upper()} {layer}"
+
+
+def metric_label(metric: str) -> str:
+    """A metric of a behaviour or a component in words: `layer_1.head_2:drop_mean` is `head 1.2 drop mean`."""
+    component, _, name = metric.rpartition(":")
+    stage, _, role = component.partition("/")
+    of = f"after {stage_label(stage)}, {role.replace('_', ' ')}: " if role else f"{component_label(component)} "
+    return f"{of if component else ''}{name.replace('_', ' ')}"
+
+
 RC: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "figure.constrained_layout.use": True,

@@ -18,8 +18,8 @@ from formation import params as parameters
 from formation.artifacts import Run
 from formation.errors import ArtifactError
 from formation.record.evidence import BIRTHS
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
-from formation.record.windows import EVIDENCE
 
 SCHEMA = "study-births/1"
 EVENTS = ("shortcut_birth_step", *BIRTHS)

@@ -16,7 +16,7 @@ from formation.record.plateaus import Distance, distance
 from formation.record.series import Metric, Series
 from formation.statistics import Estimate, interval, ratio, share
 
-SCHEMA = "claims-evidence/1"
+SCHEMA, FILE = "claims-evidence/1", "analysis/claims_evidence.json"
 
 IID, HELDOUT, OOD = SplitName.TEST_IID, SplitName.HELDOUT_PAIRS, SplitName.STRUCTURAL_OOD
 TWINS = SplitName.COUNTERFACTUAL

@@ -16,7 +16,7 @@ from formation.record.rows import Row
 from formation.record.series import Series
 from formation.record.triggers import Trigger, Window
 
-SCHEMA = "birth-windows/3"
+SCHEMA, FILE = "birth-windows/3", "analysis/birth_window_analysis.json"
 LEAST_DEFINED = 0.5  # share of reads a heuristic must have an answer to for a plateau to be named after it
 
 

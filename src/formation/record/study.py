@@ -7,13 +7,17 @@ from typing import Any
 
 from formation import artifacts
 from formation.artifacts import Run
+from formation.components.files import COMPARED, COMPARED_SCHEMA
+from formation.components.files import CURVES as COMPONENT_CURVES
+from formation.components.files import CURVES_SCHEMA as COMPONENT_CURVES_SCHEMA
 from formation.errors import ArtifactError
 from formation.published import evidence_run
 from formation.record.curves import CURVES
 from formation.record.curves import SCHEMA as CURVES_SCHEMA
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
+from formation.record.reports import FILE as ANALYSIS
 from formation.record.reports import SCHEMA as ANALYSIS_SCHEMA
-from formation.record.windows import ANALYSIS, EVIDENCE
 
 Curve = dict[str, Any]
 
@@ -43,6 +47,17 @@ class RunRecord:
     def evidence(self) -> dict[str, Any]:
         """`analysis/claims_evidence.json`."""
         return self._json(EVIDENCE, EVIDENCE_SCHEMA)
+
+    @cached_property
+    def components(self) -> dict[str, Any]:
+        """`analysis/component_curves.json`."""
+        return self._json(COMPONENT_CURVES, COMPONENT_CURVES_SCHEMA)
+
+    @cached_property
+    def compared(self) -> dict[str, Any]:
+        """`analysis/birth_window_compare.json`."""
+        remedy = f"formation birth-window-compare --run {self.name}"
+        return self.run.json(COMPARED, COMPARED_SCHEMA, remedy)
 
     @cached_property
     def training_loss(self) -> list[dict[str, Any]]:
