@@ -6,7 +6,7 @@ component. The clean answers beside an ablation are computed by the same operati
 replaced by itself loses exactly nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,6 +86,10 @@ class Means:
     mlp_out: Float[Tensor, "kind d_model"]
 
 
+# what stands in for a component in some streams: its `z` for a head, its output for an MLP block
+StandIn = Callable[[Component, slice], Tensor]
+
+
 def components(model: Transformer) -> list[Component]:
     """All heads and MLP blocks, in the order of computation."""
     heads: list[int | None] = list(range(model.params.heads))
@@ -105,20 +109,31 @@ def means(clean: Clean, material: Material) -> tuple[Means, ...]:
     )
 
 
+def nothing(clean: Clean) -> StandIn:
+    """Zero ablation."""
+    return lambda component, chosen: torch.zeros_like(own_output(clean, component, chosen))
+
+
+def by_kind(mean: Sequence[Means], material: Material) -> StandIn:
+    """Mean ablation: every token gets the mean of its kind."""
+    kinds = material.kinds
+
+    def stand_in(component: Component, chosen: slice) -> Tensor:
+        layer = mean[component.layer]
+        return (layer.mlp_out if component.head is None else layer.z[component.head])[kinds[chosen]]
+
+    return stand_in
+
+
 @torch.inference_mode()
 def ablate(
-    model: Transformer,
-    clean: Clean,
-    material: Material,
-    stand_in: Sequence[Means] | None,
-    batch: int,
+    model: Transformer, clean: Clean, material: Material, stand_in: StandIn, batch: int
 ) -> Iterator[tuple[Component, Ablated]]:
-    """Every component replaced at all positions, by its mean, or by nothing without `stand_in`; scored at all reads."""
-    starts = range(0, material.streams, batch)
+    """Every component, one after the other, replaced at all positions; scored at all reads."""
     rows = torch.arange(len(material.answer))
-    unchanged = {key: _tails(model, clean, material, key, None, batch) for key in _shortest(model)}
+    unchanged = {entry: _tails(model, clean, material, entry, None, batch) for entry in _shortest(model)}
     for component in components(model):
-        changes = (_change(model, clean, material, component, stand_in, slice(at, at + batch)) for at in starts)
+        changes = _changes(model, clean, material, component, stand_in, batch)
         logits = _tails(model, clean, material, (component.layer, component.part), changes, batch)
         yield component, Ablated(rows, logits, unchanged[_comparable(model, component)])
 
@@ -169,23 +184,28 @@ def _comparable(model: Transformer, component: Component) -> tuple[int, Part]:
     return (last, component.part) if component.layer == last else (last - 1, "mlp")
 
 
-def _change(
-    model: Transformer,
-    clean: Clean,
-    material: Material,
-    component: Component,
-    stand_in: Sequence[Means] | None,
-    chosen: slice,
+def _changes(
+    model: Transformer, clean: Clean, material: Material, component: Component, stand_in: StandIn, batch: int
+) -> Iterator[Float[Tensor, "stream pos d_model"]]:
+    """What the replacement adds to the residual stream, batch by batch."""
+    for start in range(0, material.streams, batch):
+        chosen = slice(start, start + batch)
+        change = stand_in(component, chosen) - own_output(clean, component, chosen)
+        yield change if component.head is None else _written(model, component, change)
+
+
+def own_output(clean: Clean, component: Component, chosen: slice) -> Float[Tensor, "stream pos width"]:
+    """What a component itself gives: `z` for a head, its output for an MLP block."""
+    layer = clean.layers[component.layer]
+    return layer.mlp_out[chosen] if component.head is None else layer.z[chosen, component.head]
+
+
+def _written(
+    model: Transformer, component: Component, z: Float[Tensor, "stream pos d_head"]
 ) -> Float[Tensor, "stream pos d_model"]:
-    """What the replacement adds to the residual stream of some streams."""
-    layer, kinds = clean.layers[component.layer], material.kinds[chosen]
-    mean = None if stand_in is None else stand_in[component.layer]
-    if component.head is None:
-        now = layer.mlp_out[chosen]
-        return (0 if mean is None else mean.mlp_out[kinds]) - now
-    z = layer.z[chosen, component.head]
-    change = (0 if mean is None else mean.z[component.head][kinds]) - z
-    return F.linear(change, head_weight(layer_at(model, component.layer).attn, component.head))
+    """What a head writes to the residual stream for its `z`."""
+    assert component.head is not None
+    return F.linear(z, head_weight(layer_at(model, component.layer).attn, component.head))
 
 
 def _mean(rows: Float[Tensor, "row width"], kind: Int[Tensor, "row"]) -> Float[Tensor, "kind width"]:
@@ -258,8 +278,7 @@ def _difference(
     """What the twin's output in place of the base's adds to the residual stream."""
     if component.head is None:
         return donor.mlp_out - on.take(layer.mlp_out)
-    change = donor.z[:, component.head] - on.take(layer.z[:, component.head])
-    return F.linear(change, head_weight(layer_at(model, component.layer).attn, component.head))
+    return _written(model, component, donor.z[:, component.head] - on.take(layer.z[:, component.head]))
 
 
 def _joined(parts: Sequence[Ablated]) -> Ablated:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from formation.benchmark.streams import SplitName
-from formation.components.ablation import Ablation, Component, ablate, components, means, resample
+from formation.components.ablation import Ablation, Component, ablate, by_kind, components, means, nothing, resample
 from formation.components.attention import measure_attention, slots
 from formation.components.clean import Clean, clean_pass
 from formation.components.direct import (
@@ -52,7 +52,7 @@ def measure_writers(
             plain.setdefault(component, {"effective_rank": {}})["effective_rank"][name.value] = rank
         for kind in Ablation:
             if kind.twin is None:
-                stand_in = mean if kind is Ablation.MEAN else None
+                stand_in = by_kind(mean, material) if kind is Ablation.MEAN else nothing(clean)
                 ablated = dict(ablate(model, clean, material, stand_in, record.batch))
             else:
                 ablated = dict(resample(model, clean, material, kind.twin, record.batch))
