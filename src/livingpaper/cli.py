@@ -126,7 +126,9 @@ def explain(
 
 @app.command()
 def publish(
-    target: Annotated[str, typer.Argument(help="A run, or a preset: its runs and its study.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(help="A run, a collection, or a preset: its runs and its study.", show_default=False)
+    ],
 ) -> None:
     """Keep the evidence of a run in results/, so that the paper can be printed where the run was not computed.
 

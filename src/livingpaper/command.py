@@ -84,10 +84,18 @@ def run_explain(preset: str, target: str, published: bool = False) -> int:
 
 
 def run_publish(target: str) -> int:
-    """Publish a run, or a study with all its runs."""
+    """Publish a run, a study with all its runs, or a collection."""
+    from livingpaper.published.collections import collect_collection
     from livingpaper.published.publish import collect, publish
+    from livingpaper.workflow import load_collections
 
     project = find_project()
+    together = next((one for one in load_collections(project) if one.name == target), None)
+    if together is not None:
+        with build_lock(project.build):
+            place, renewed = publish(project, collect_collection(project, together))
+        print(f"{project.relative(place)}: {'published' if renewed else 'unchanged'}", file=sys.stderr)
+        return 0
     preset = target if target in presets(project.root) else split_run(project.root, target)[0]
     with build_lock(project.build):
         plan = without_guests(project, preset)

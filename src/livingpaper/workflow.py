@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from livingpaper import patterns
 from livingpaper.errors import PointerError, WorkflowError
-from livingpaper.params import Study
+from livingpaper.params import PRESET_NAME, Study, presets
 from livingpaper.pointers import parse_pointer
 from livingpaper.project import MARKER, Project
 from livingpaper.validation import Strict, nearest, validate
@@ -118,6 +118,15 @@ class MainRun(Strict):
         return text
 
 
+class Collection(Strict):
+    """A folder of `artifacts/studies/` that belongs to no preset: made by hand, read where a chapter declares it."""
+
+    name: Annotated[str, Field(pattern=rf"^{PRESET_NAME.pattern}$", max_length=80)]
+    says: Annotated[str, Field(min_length=1)]
+    regenerate: Annotated[str, Field(min_length=1, max_length=200)]  # the command that makes it again
+    publish: Annotated[list[Pattern], Field(min_length=1)]  # of its files
+
+
 class Workflow(Strict):
     """The whole file."""
 
@@ -126,6 +135,7 @@ class Workflow(Strict):
     main: MainRun | None = None  # null: the first run of the study
     # published runs of other studies that are printed beside this one's, by name (`*` stands for anything)
     guests: list[Annotated[str, Field(pattern=r"^[a-z0-9_*?-]+$")]] = Field(default_factory=list)
+    collections: list[Collection] = Field(default_factory=list)
     # variables of every stage and chapter
     environment: dict[Variable, Annotated[str, _known_fields({"project"})]] = Field(default_factory=dict)
 
@@ -138,10 +148,19 @@ class Workflow(Strict):
         return self
 
 
+def load_collections(project: Project) -> list[Collection]:
+    """The collections of the project's workflow."""
+    return validate(Workflow, read_yaml(project.root / MARKER, MARKER, WorkflowError), WorkflowError).collections
+
+
 def load_workflow(project: Project, study: Study) -> Workflow:
     """The project's workflow, checked against its parameters, its book and itself."""
     document = read_yaml(project.root / MARKER, MARKER, WorkflowError)
     workflow = validate(Workflow, document, WorkflowError)
+    for number, collection in enumerate(workflow.collections):
+        if collection.name in presets(project.root):
+            place = document.place(("collections", number, "name"))
+            raise WorkflowError(f"{place}: collections.{number}.name = {collection.name!r}: is a preset; rename it")
     for number, stage in enumerate(workflow.stages):
         _check_sections(document, ("stages", number, "params"), stage.params, study)
     own = workflow.chapters.own

@@ -18,7 +18,7 @@ from formation import artifacts
 from formation import params as parameters
 from formation.errors import ArtifactError, FormationError
 from formation.params import IDENTITY
-from formation.published import evidence_run
+from formation.published import evidence_run, published_home
 from formation.record.evidence import BIRTHS, FINALS
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
 from formation.record.windows import EVIDENCE
@@ -72,6 +72,15 @@ def compare_all(root: Path | None = None) -> list[Path]:
         except ArtifactError as error:
             print(f"not compared: {_below(str(error), root)}")
     return paths
+
+
+def load_screen(name: str, root: Path | None = None) -> dict[str, Any] | None:
+    """The screen of a factor, as compared here or as published in `results/factors/`; `None` if there is neither."""
+    root = root or parameters.project_root()
+    home = published_home(FOLDER.rpartition("/")[2], root) or artifacts.artifacts_folder(root)
+    path = home / FOLDER / f"{name}.json"
+    artifacts.record_read(path)
+    return artifacts.read_json(path, SCHEMA, _command(name)) if path.is_file() else None
 
 
 def compared(values: Sequence[float], baseline: Sequence[float]) -> Entry:
@@ -158,7 +167,7 @@ def _screen(factor: Factor, found: Mapping[str, Sequence[Found]], missing: Mappi
         "schema": SCHEMA,
         "factor": factor.name,
         "baseline": factor.baseline.preset,
-        "command": f"formation compare-factors --factor {factor.name}",
+        "command": _command(factor.name),
         "last_step": baseline[0].last_step,
         "measures": {name: {"what": what, "unit": _unit(baseline, name)} for name, what in MEASURES.items()},
         "levels": [
@@ -166,6 +175,10 @@ def _screen(factor: Factor, found: Mapping[str, Sequence[Found]], missing: Mappi
             for level in factor.all
         ],
     }
+
+
+def _command(name: str) -> str:
+    return f"formation compare-factors --factor {name}"
 
 
 def _unit(found: Sequence[Found], name: str) -> str:

@@ -68,7 +68,7 @@ class Publication(Strict):
     params: dict[str, Any]
     modules: dict[str, str]  # digest of every module any of the stages used
     reads: dict[str, str | None]  # what stages read and no stage of this paper wrote, or other runs' stages did
-    stages: Annotated[dict[str, PublishedStage], Field(min_length=1)]  # by task: `quick-s1/train`
+    stages: dict[str, PublishedStage]  # by task: `quick-s1/train`; none of a collection, which is made by hand
     files: dict[str, PublishedFile]
 
     @model_validator(mode="after")
@@ -76,6 +76,8 @@ class Publication(Strict):
         match = RUN_NAME.fullmatch(self.name)
         if (match["preset"] if match else self.name) != self.preset or not PRESET_NAME.fullmatch(self.preset):
             raise ValueError(f"name = {self.name!r}: expected the preset ({self.preset!r}), or one of its runs")
+        if self.is_run and not self.stages:
+            raise ValueError("stages: expected at least one, for a run is made by stages")
         for name in self.files:
             try:
                 inside(Path("the publication"), name)

@@ -54,13 +54,18 @@ def collect(plan: Plan, name: str) -> Edition:
         raise PublicationError(f"publish {name!r}: no stage of paper/workflow.yml works on it, so nothing was computed")
     manifests = _manifests(plan, [*(plan.tasks[stage] for stage in stages), *own])
     files = {file: (project.artifacts / file).read_bytes() for file in _files(plan, name, manifests)}
+    check_sizes(files)
+    return Edition(name, _record(plan, name, {stage: manifests[stage] for stage in stages}, files), files)
+
+
+def check_sizes(files: dict[str, bytes]) -> None:
+    """Refuse a file too big to be published."""
     for file, data in files.items():
         if len(data) > LIMIT:
             raise PublicationError(
                 f"artifacts/{file}: {len(data):,} bytes; published files stay under {LIMIT:,}: let the chapter read a "
                 "summary of it, written by a stage"
             )
-    return Edition(name, _record(plan, name, {stage: manifests[stage] for stage in stages}, files), files)
 
 
 def publish(project: Project, edition: Edition) -> tuple[Path, bool]:

@@ -38,12 +38,13 @@ def plan_paper(project: Project, preset: str, published: bool = False) -> Plan:
     others = [one for one in _load(project, memo, invited) if one.is_run]
     guests = _studies(others)
     read |= {one.name: one for one in others}
+    together = [one.name for one in workflow.collections]
+    read |= {one.name: one for one in _load(project, memo, [name for name in names if name in together])}
     elsewhere = (*((study,) if published else ()), *guests)
     for one in elsewhere:
         read |= _whole_study(project, one, memo, strict=one is study)
     lacking = frozenset(name for one in elsewhere for name in (one.preset, *one.unpublished) if name not in read)
-    if not published:
-        lacking -= {preset}
+    lacking = lacking | {name for name in together if name not in read} if published else lacking - {preset}
     return make_plan(project, study, guests, Homes(project, read, lacking), not published, workflow)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from formation import params
 from formation.errors import ArtifactError, ParamsError
-from formation.replication.factors import compare_all, compare_factor, compared, values_of
+from formation.replication.factors import compare_all, compare_factor, compared, load_screen, values_of
 from formation.replication.levels import factor_names, load_factor
 from tests.formation.replication.screening import ROOT, give_evidence, project
 
@@ -142,3 +142,20 @@ def test_levels_of_a_factor_vary_one_preset(root: Path) -> None:
     (root / "params/factors/colour-green.yml").write_text("factor: {name: colour, level: green}\n")
     with pytest.raises(ParamsError, match=r"'colour-green': over = None: expected the levels .*such as over: smoke"):
         load_factor("colour", root)
+
+
+def test_a_screen_is_read_here_or_as_published(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_screen("colour", root) is None
+    give_evidence(root, "smoke", [20, 24, 28])
+    give_evidence(root, "colour-red", [28, 24, 20])
+    path = compare_factor("colour", root)
+    found = load_screen("colour", root)
+    assert found is not None
+    assert found["factor"] == "colour"
+    published = root / "results/factors/studies/factors/colour.json"
+    published.parent.mkdir(parents=True)
+    published.write_text(path.read_text().replace('"smoke"', '"published"'))
+    monkeypatch.setenv("LIVINGPAPER_PUBLISHED", "factors")
+    found = load_screen("colour", root)
+    assert found is not None
+    assert found["baseline"] == "published"
