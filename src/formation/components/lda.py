@@ -13,8 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-# share of the total variance that is always added: where classes explain everything, rounding is all that is left
-FLOOR = 1e-6
+# Units of rounding of the total variance that are always added: where classes explain almost everything, the covariance
+# within them is a difference of two sums far larger, and what rounding leaves of it need not be positive.
+FLOOR = 16
+BAG, BLOCK = 32, 256  # rows summed, or multiplied, in their own precision: more would lose digits of that difference
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ def fit(
     if not known.all():
         x, labels = x[:, known], labels[known]
     count = torch.bincount(labels, minlength=classes)
-    mean = (class_sums(x, labels, classes) / count.clamp(min=1)[:, None]).double()
-    total = (gram(x) if products is None else products).double()
-    covariance = _shrunk(total, mean, count, shrinkage)
+    mean = class_sums(x, labels, classes) / count.clamp(min=1)[:, None]
+    total = gram(x) if products is None else products
+    covariance = _shrunk(total, mean, count, shrinkage, FLOOR * torch.finfo(x.dtype).eps)
     factor = torch.linalg.cholesky(covariance)
     weight = torch.cholesky_solve(mean.mT, factor).mT
     bias = (count / max(len(labels), 1)).log() - (weight * mean).sum(-1) / 2
@@ -60,17 +62,23 @@ def fit(
 
 
 def gram(x: Float[Tensor, "problem row d"]) -> Float[Tensor, "problem d d"]:
-    """Sum over the rows of each row's product with itself."""
-    return x.mT @ x
+    """Sum over the rows of each row's product with itself, in float64 by blocks of `BLOCK` rows."""
+    total = torch.zeros(len(x), x.shape[-1], x.shape[-1], dtype=torch.float64)
+    for block in torch.split(x, BLOCK, dim=1):
+        total += block.mT @ block
+    return total
 
 
 def class_sums(
     x: Float[Tensor, "problem row d"], labels: Int[Tensor, "row"], classes: int
 ) -> Float[Tensor, "problem class d"]:
-    """Sum of the rows of every class."""
+    """Sum of the rows of every class in float64, by bags of `BAG` rows."""
     order = torch.argsort(labels, stable=True)
-    starts = torch.searchsorted(labels[order], torch.arange(classes))
-    return torch.stack([F.embedding_bag(order, part, starts, mode="sum") for part in x])
+    ordered = labels[order]
+    place = torch.arange(len(labels)) - torch.searchsorted(ordered, ordered)
+    starts = (place % BAG == 0).nonzero()[:, 0]
+    bags = torch.stack([F.embedding_bag(order, part, starts, mode="sum") for part in x]).double()
+    return bags.new_zeros(len(x), classes, x.shape[-1]).index_add_(1, ordered[starts], bags)
 
 
 def _shrunk(
@@ -78,14 +86,16 @@ def _shrunk(
     mean: Float[Tensor, "problem class d"],
     count: Int[Tensor, "class"],
     shrinkage: float,
+    floor: float,
 ) -> Float[Tensor, "problem d d"]:
-    """Covariance within classes, moved by `shrinkage` towards its mean variance times the identity."""
+    """Covariance within classes, moved by `shrinkage` towards its mean variance times the identity.
+
+    What is added is at least `floor` times the total variance, which no eigenvalue exceeds.
+    """
     rows, width = count.sum().clamp(min=1), total.shape[-1]
     within = (total - mean.mT @ (mean * count[:, None])) / rows
-    grand = (mean * count[:, None]).sum(1) / rows
-    spread = (_trace(total) / rows - grand.square().sum(-1)).clamp(min=0) / width
     variance = (_trace(within) / width).clamp(min=0)
-    ridge = (shrinkage * variance).clamp(min=FLOOR * spread)
+    ridge = (shrinkage * variance).clamp(min=floor * _trace(total) / rows)
     ridge = torch.where(ridge > 0, ridge, 1.0)  # all rows are the same: any scale gives the priors
     return (1 - shrinkage) * within + ridge[:, None, None] * torch.eye(width, dtype=within.dtype)
 

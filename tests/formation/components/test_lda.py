@@ -133,3 +133,15 @@ def test_without_rows_nothing_is_known() -> None:
     fitted = lda.fit(torch.zeros(2, 0, 3), torch.zeros(0, dtype=torch.int64), 4, SHRINKAGE)
     assert torch.isneginf(fitted.bias).all()
     assert not fitted.weight.any()
+
+
+@given(st.integers(2, 40), st.integers(1, 16), st.floats(-7, 0), st.integers(0, 99))
+def test_rounding_never_stops_a_fit(classes: int, rank: int, exponent: float, seed: int) -> None:
+    """Classes that explain all but a millionth of the variance, in float32, in directions of unequal size."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, 2000)
+    centres = rng.normal(size=(classes, 16)) * np.logspace(0, -3, 16)
+    noise = rng.normal(size=(2000, rank)) @ rng.normal(size=(rank, 16)) * 10.0**exponent
+    x = torch.from_numpy(centres[labels] + noise).float()[None]
+    said = lda.fit(x - x.mean(1), torch.from_numpy(labels), classes, 1e-4).predict(x - x.mean(1))[0]
+    assert exponent > -3 or (said.numpy() == labels).mean() > 0.95
