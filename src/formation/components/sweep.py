@@ -14,12 +14,13 @@ from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
-from formation.components.dimensionality import measure_spectra
+from formation.components.dimensionality import measure_dimensionality
 from formation.components.dynamics import DynamicsFrame, dynamics_frame, measure_dynamics
 from formation.components.files import FOLDER, METRICS
 from formation.components.material import Material, materials
 from formation.components.probes import ProbeFrame, measure_probes, probe_frame
 from formation.components.rows import ComponentRow, as_json, from_json, metrics_of
+from formation.components.sample import Sample, sample_states
 from formation.components.store import components_path, read_row, write_components
 from formation.components.writers import measure_writers
 from formation.errors import ArtifactError
@@ -62,7 +63,7 @@ def component_sweep(run: Run) -> Path:
             dynamics_frame(material, Streams(train.tokens, train.length), record),
         )
         with one_thread(), track(f"{run.name} components", len(digests), "checkpoints", start=len(finished)) as bar:
-            models = _Models(run)
+            models = _Models(run, frames.dynamics.sample)
             for step in digests:
                 if step not in finished:
                     finished[step] = _measure(run, models, step, source, digests[step], frames)
@@ -76,9 +77,10 @@ def component_sweep(run: Run) -> Path:
 class _Models:
     """The run's models by place in the schedule; the last few are kept, for neighbours are compared."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, sample: Sample) -> None:
         self.steps = checkpoints.schedule(run)
         self.load = lru_cache(maxsize=4)(lambda step: checkpoints.load_model(run, step))
+        self.states = lru_cache(maxsize=4)(lambda model: sample_states(model, sample))
 
     def at(self, place: int) -> Transformer | None:
         """The model at a place of the schedule, null before the first."""
@@ -96,7 +98,6 @@ def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: s
     model, record = models.load(step), run.params.record
     writers, weights = measure_writers(model, frames.materials, record)
     states, probes = measure_probes(model, frames.probes, record)
-    spectra = measure_spectra(model, frames.materials[SplitName.TEST_IID], record)
     every = [*writers, *states]
     row = from_json(
         {
@@ -107,9 +108,9 @@ def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: s
             "metrics": metrics_of(every),
             "weights": weights,
             "probes": probes,
-            "spectra": spectra,
+            "spectra": measure_dimensionality(models.states(model)),
             "dynamics": measure_dynamics(
-                model, models.at(place - 1), models.at(place - 2), models.final, frames.dynamics
+                model, models.at(place - 1), models.at(place - 2), models.final, frames.dynamics, models.states
             ),
         }
     )
