@@ -159,6 +159,18 @@ def birth_window_analyze(run: RunName) -> None:
     analyze_birth_windows(open_run(run))
 
 
+@app.command("birth-window-compare")
+def birth_window_compare(run: RunName) -> None:
+    """Patch the ends of each formation window into each other, and replay its inside.
+
+    Example: `formation birth-window-compare --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.components.window_compare import compare_windows
+
+    compare_windows(open_run(run))
+
+
 @app.command("compare-births")
 def compare_births(
     preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
