@@ -158,8 +158,8 @@ def _panel(title: str, x: Axis, y: Axis, steps: list[int], own: Sequence[Mapping
     for index, one in enumerate(own):
         colour = style.SPLIT_COLOURS[one["split"]] if _is_behaviour(one) else style.PALETTE[index]
         line: Literal["line", "dashed"] = "dashed" if one["metric"] == "key_twin_flip" else "line"
-        x = [float(step) for step in steps]
-        series.append(Series(_label(one), x, one["value"], one["low"], one["high"], colour, line))
+        at = [float(step) for step in steps]
+        series.append(Series(_label(one), at, one["value"], one["low"], one["high"], colour, line))
         if one["t50"]["step"] is not None:
             marks.append(Mark(one["t50"]["step"], "", one["t50"]["low"], one["t50"]["high"], colour))
     return Panel(title, x, y, series, marks=marks)
