@@ -1,6 +1,6 @@
 """The unchanged pass of a split, made once and shared by every measure of heads and MLP blocks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ from torch import Tensor
 from formation.benchmark.streams import Special
 from formation.components.forward import KEPT, LayerPass, layer_names
 from formation.components.material import Material
-from formation.model import Transformer
+from formation.model import Edit, Transformer
 
-_AT_ANSWERS = ("attn.scores", "attn.pattern", "mlp.pre", "mlp.hidden")
+_LOOKS, _NEURONS = ("attn.scores", "attn.pattern"), ("mlp.pre", "mlp.hidden")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def clean_pass(model: Transformer, material: Material, batch: int) -> Clean:
     layers = range(len(model.layers))
     return Clean(
         layers=tuple(LayerPass(*(joined[name] for name in layer_names(layer, KEPT))) for layer in layers),
-        answers=tuple(AnswerPass(*(joined[name] for name in layer_names(layer, _AT_ANSWERS))) for layer in layers),
+        answers=tuple(
+            AnswerPass(*(joined[name] for name in layer_names(layer, (*_LOOKS, *_NEURONS)))) for layer in layers
+        ),
         previous=tuple(joined[f"previous_{layer}"] for layer in layers),
         embed=joined["embed"],
         logits=joined["logits"],
@@ -57,15 +59,31 @@ def _batch_pass(model: Transformer, material: Material, start: int, batch: int) 
     stream, position = rows_of(material, start, batch)
     layers = range(len(model.layers))
     whole = [name for layer in layers for name in layer_names(layer, KEPT)]
-    at_answers = [name for layer in layers for name in layer_names(layer, _AT_ANSWERS)]
-    logits, kept = model.run(tokens, keep=[*whole, *at_answers, "embed"])
-    out = {name: kept[name] for name in whole}
-    for name in at_answers:
-        by_head = name.endswith(("scores", "pattern"))
-        out[name] = kept[name][stream, :, position] if by_head else kept[name][stream, position]
+    out: dict[str, Tensor] = {}
+
+    def take(name: str, part: Callable[[Tensor], Tensor]) -> Edit:
+        """An edit that changes nothing and takes a part: whole patterns are as large as all else together."""
+
+        def edit(x: Tensor) -> Tensor:
+            out[name] = part(x)
+            return x
+
+        return edit
+
+    edits = {name: take(name, lambda x: x[stream, position]) for name in ("embed", "logits")}
     for layer in layers:
-        out[f"previous_{layer}"] = _previous(kept[f"layer_{layer}.attn.pattern"], tokens)
-    return out | {"embed": kept["embed"][stream, position], "logits": logits[stream, position]}
+        for name in layer_names(layer, _NEURONS):
+            edits[name] = take(name, lambda x: x[stream, position])
+        scores, pattern = layer_names(layer, _LOOKS)
+        edits[scores] = take(scores, lambda x: x[stream, :, position])
+        edits[pattern] = take(f"previous_{layer}", lambda x: _previous(x, tokens))
+        edits[pattern] = _both(take(pattern, lambda x: x[stream, :, position]), edits[pattern])
+    _, kept = model.run(tokens, keep=whole, edits=edits)
+    return out | kept
+
+
+def _both(first: Edit, second: Edit) -> Edit:
+    return lambda x: second(first(x))
 
 
 def rows_of(material: Material, start: int, batch: int) -> tuple[Int[Tensor, "row"], Int[Tensor, "row"]]:
