@@ -56,7 +56,7 @@ class Side:
     clean: Clean
     material: Material
 
-    def stage(self, layer: int, part: Part, streams: slice | Int[Tensor, "row"]) -> Float[Tensor, "stream pos d_model"]:
+    def stage(self, layer: int, part: Part, streams: slice = slice(None)) -> Float[Tensor, "stream pos d_model"]:
         """The residual stream behind a block of some streams; layer −1 is the embedding."""
         if layer >= 0:
             return self.clean.layers[layer].after(part)[streams]
@@ -243,7 +243,7 @@ def _stretches(
     row, step = torch.arange(len(reads)), on.place.shape[1] - 1 - (answer - place)
     for name, layer, part in stage_names(len(model.layers)):
         if reaches_answer(len(model.layers), layer, part, role):
-            x = receiver.stage(layer, part, stream)[row[:, None], on.place]
+            x = on.take(receiver.stage(layer, part))
             before = stretch_tail(model, layer, part, x, on, pasts)
-            x[row, step] = donor.stage(layer, part, stream)[row, place]
+            x[row, step] = donor.stage(layer, part)[stream, place]
             yield name, (stretch_tail(model, layer, part, x, on, pasts), before)
