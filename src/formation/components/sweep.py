@@ -2,7 +2,8 @@
 
 It is apart from the behavioural sweep, so that an edited measure of components never measures behaviour again, nor the
 other way round; rows of both are joined by their step. A checkpoint is finished when its file in `analysis/components/`
-is whole and was made from the same parameters, benchmark, probe set, record parameters and checkpoint file.
+is whole and was made from the same parameters, benchmark, probe set, record parameters and checkpoint files: its own,
+and those its dynamics compare it with.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from formation.components.sample import Sample, sample_states
 from formation.components.store import components_path, read_row, write_components
 from formation.components.writers import measure_writers
 from formation.errors import ArtifactError
+from formation.lock import only_one
 from formation.model import Transformer
 from formation.progress import track
 from formation.record.probe_set import load_probe_set
@@ -32,6 +34,8 @@ from formation.record.sources import source_of
 from formation.record.sweep import checkpoint_digests, differences, one_thread, remove_leftovers
 from formation.training import checkpoints
 from formation.training.state import Streams
+
+LOCK = "logs/component_sweep.lock"
 
 
 @dataclass(frozen=True)
@@ -51,23 +55,24 @@ def component_sweep(run: Run) -> Path:
     dataset, probe = load_for_run(run), load_probe_set(run)
     source = source_of(run, probe)
     digests = checkpoint_digests(run)
-    remove_leftovers(run.path(FOLDER))
-    finished = _finished(run, source, digests)
-    if len(finished) < len(digests):
-        record = run.params.record
-        material = materials(probe, record)
-        validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
-        frames = _Frames(
-            material,
-            probe_frame(validation, material, record),
-            dynamics_frame(material, Streams(train.tokens, train.length), record),
-        )
-        with one_thread(), track(f"{run.name} components", len(digests), "checkpoints", start=len(finished)) as bar:
-            models = _Models(run, frames.dynamics.sample)
-            for step in digests:
-                if step not in finished:
-                    finished[step] = _measure(run, models, step, source, digests[step], frames)
-                    bar.advance()
+    with only_one(run, LOCK, "measured", ArtifactError):
+        remove_leftovers(run.path(FOLDER))
+        finished = _finished(run, source, digests)
+        if len(finished) < len(digests):
+            record = run.params.record
+            material = materials(probe, record)
+            validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
+            frames = _Frames(
+                material,
+                probe_frame(validation, material, record),
+                dynamics_frame(material, Streams(train.tokens, train.length), record),
+            )
+            with one_thread(), track(f"{run.name} components", len(digests), "checkpoints", start=len(finished)) as bar:
+                models = _Models(run, frames.dynamics.sample)
+                for step in digests:
+                    if step not in finished:
+                        finished[step] = _measure(run, models, step, source, digests, frames)
+                        bar.advance()
     path = run.path(METRICS)
     artifacts.write_jsonl(path, (as_json(finished[step]) for step in digests))
     print(f"{run.name}: components of {len(digests)} checkpoints")
@@ -92,7 +97,9 @@ class _Models:
         return self.load(self.steps[-1])
 
 
-def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: str, frames: _Frames) -> ComponentRow:
+def _measure(
+    run: Run, models: _Models, step: int, source: Source, digests: Mapping[int, str], frames: _Frames
+) -> ComponentRow:
     """Measure one checkpoint, write it, and return its row as it reads back: then resuming cannot change a byte."""
     place = models.steps.index(step)
     model, record = models.load(step), run.params.record
@@ -104,7 +111,8 @@ def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: s
             "run": run.name,
             "step": step,
             "source": source.model_dump(),
-            "checkpoint": checkpoint,
+            "checkpoint": digests[step],
+            "beside": _beside(digests, step),
             "metrics": metrics_of(every),
             "weights": weights,
             "probes": probes,
@@ -116,6 +124,14 @@ def _measure(run: Run, models: _Models, step: int, source: Source, checkpoint: s
     )
     write_components(run, row, every)
     return read_row(run, step)
+
+
+def _beside(digests: Mapping[int, str], step: int) -> dict[str, str]:
+    """Digests of the checkpoints that this one's dynamics compare it with."""
+    steps = list(digests)
+    place = steps.index(step)
+    places = {"previous": place - 1, "before_previous": place - 2, "final": len(steps) - 1}
+    return {name: digests[steps[at]] for name, at in places.items() if at >= 0}
 
 
 def _finished(run: Run, source: Source, digests: Mapping[int, str]) -> dict[int, ComponentRow]:
@@ -130,10 +146,12 @@ def _finished(run: Run, source: Source, digests: Mapping[int, str]) -> dict[int,
         except ArtifactError as error:
             reasons.setdefault(str(error), []).append(step)
             continue
-        if (row.run, row.step, row.source, row.checkpoint) == (run.name, step, source, checkpoint):
-            rows[step] = row
-        else:
+        if (row.run, row.step, row.source, row.checkpoint) != (run.name, step, source, checkpoint):
             reasons.setdefault(differences(row, source, checkpoint), []).append(step)
+        elif row.beside != _beside(digests, step):
+            reasons.setdefault("a checkpoint they are compared with has changed since", []).append(step)
+        else:
+            rows[step] = row
     for reason, steps in reasons.items():
         print(f"{run.name}: {len(steps)} checkpoint(s) from step {steps[0]} on are measured again: {reason}")
     return rows

@@ -5,7 +5,6 @@ probe set, record parameters and checkpoint file; anything else found there is n
 in. `checkpoint_metrics.jsonl` and its summary are assembled when all are finished, so they are complete or not there.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError
+from formation.lock import only_one
 from formation.progress import track
 from formation.record.frames import Frame, TwinFrame, frames, twin_frames
 from formation.record.measure import measure
@@ -32,7 +32,7 @@ from formation.record.summary import write_summary
 from formation.training import checkpoints
 from formation.training.loop import is_complete
 
-LEFTOVER_AGE = 60  # seconds; writing a checkpoint's file takes far less than one
+LOCK = "logs/checkpoint_sweep.lock"
 
 
 class Finished(Protocol):
@@ -52,14 +52,15 @@ def checkpoint_sweep(run: Run) -> Path:
     source = source_of(run, probe)
     digests = checkpoint_digests(run)
     steps = list(digests)
-    remove_leftovers(run.path(READS_FOLDER))
-    finished = _finished(run, source, digests)
-    split_frames, twins = frames(dataset, run.params.record), twin_frames(dataset, probe, run.params.record)
-    with one_thread(), track(f"{run.name} sweep", len(steps), "checkpoints", start=len(finished)) as bar:
-        for step in steps:
-            if step not in finished:
-                finished[step] = _measure(run, step, source, digests[step], split_frames, twins)
-                bar.advance()
+    with only_one(run, LOCK, "measured", ArtifactError):
+        remove_leftovers(run.path(READS_FOLDER))
+        finished = _finished(run, source, digests)
+        split_frames, twins = frames(dataset, run.params.record), twin_frames(dataset, probe, run.params.record)
+        with one_thread(), track(f"{run.name} sweep", len(steps), "checkpoints", start=len(finished)) as bar:
+            for step in steps:
+                if step not in finished:
+                    finished[step] = _measure(run, step, source, digests[step], split_frames, twins)
+                    bar.advance()
     rows = [finished[step] for step in steps]
     path = run.path(METRICS)
     artifacts.write_jsonl(path, map(as_json, rows))
@@ -125,10 +126,9 @@ def _measure(
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed sweep left half-written; what is younger than a minute may be another's work in progress."""
+    """Delete what a killed sweep left half-written; the caller holds the sweep's lock."""
     for file in folder.glob(".step_*.part"):
-        if time.time() - file.stat().st_mtime > LEFTOVER_AGE:
-            file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 def differences(row: Finished, source: Source, checkpoint: str) -> str:

@@ -13,10 +13,10 @@ from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError
+from formation.lock import only_training_of
 from formation.progress import track
 from formation.training import checkpoints, curve
 from formation.training.execution import Execution, choose_execution, deterministic
-from formation.training.lock import only_training_of
 from formation.training.state import Streams, TrainingState, architecture, initial_state, take_step
 
 RECORD, SCHEMA = "training.json", "training/1"

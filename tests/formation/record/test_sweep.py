@@ -14,6 +14,7 @@ import pytest
 from formation import artifacts
 from formation.artifacts import Run, open_run
 from formation.errors import ArtifactError, TrainingError
+from formation.lock import only_one
 from formation.record import sweep
 from formation.record.probe_set import generate_probe_set, load_probe_set
 from formation.record.reads import METRICS, load_outcomes, load_rows, reads_path
@@ -111,16 +112,26 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(swept: Run) -> None:
         assert not swept.path(METRICS).exists()
         assert len(list(swept.path("analysis/reads").glob("step_*"))) >= wanted
     checkpoint_sweep(swept)
-    assert {name: data for name, data in recorded(swept).items() if not name.endswith(".part")} == before
+    assert recorded(swept) == before
 
 
 def test_what_a_killed_sweep_left_half_written_is_deleted(swept: Run) -> None:
-    old, young = (swept.path(f"analysis/reads/.step_000004.safetensors.{name}.part") for name in ("old", "young"))
-    for file in (old, young):
-        file.write_bytes(b"half")
-    os.utime(old, (0, 0))
+    half = swept.path("analysis/reads/.step_000004.safetensors.a1b2.part")
+    half.write_bytes(b"half")
     checkpoint_sweep(swept)
-    assert (old.exists(), young.exists()) == (False, True)
+    assert not half.exists()
+
+
+def test_two_sweeps_of_a_run_refuse_each_other(swept: Run) -> None:
+    """The second names the process that holds the run; what the first is writing is left alone."""
+    half = swept.path("analysis/reads/.step_000004.safetensors.a1b2.part")
+    with only_one(swept, sweep.LOCK, "measured", ArtifactError):
+        half.write_bytes(b"half")
+        with pytest.raises(ArtifactError, match=f"is being measured by process {os.getpid()}; wait for it to end"):
+            checkpoint_sweep(swept)
+        assert half.exists()
+    checkpoint_sweep(swept)
+    assert not half.exists()
 
 
 def kill_after(run: Run, wanted: int) -> None:
