@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import chapter, digesting, growth, noop, paper, peers, prose, startup, training
+from benchmarks import chapter, components, digesting, growth, noop, paper, peers, prose, startup, training
 from benchmarks.figure import draw
 from benchmarks.growing import PRESET, grow
 from benchmarks.measuring import BenchmarkError
@@ -59,6 +59,9 @@ def benchmarks(quick: bool) -> dict[str, Callable[[Path, Results], None]]:
         "digesting": lambda folder, results: digesting.measure(folder, results, many, 16 if quick else 1024),
         "startup": lambda folder, results: startup.measure(folder, results, many),
         "training": lambda folder, results: training.measure(folder, results, 1 if quick else 9, 2 if quick else 20),
+        "components": lambda folder, results: components.measure(
+            folder, results, few, "quick" if quick else "reference"
+        ),
         "growth": lambda folder, results: growth.measure(folder, results, few, **growing),
     }
 

@@ -140,7 +140,7 @@ class RecordParams(Frozen):
     batch: PositiveInt
     placebos: Annotated[int, Field(ge=20)]
     bootstrap_draws: Annotated[int, Field(ge=100)]
-    replay_every: PositiveInt = 10
+    replay_every: PositiveInt
 
 
 class WindowParams(Frozen):

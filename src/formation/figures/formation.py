@@ -49,6 +49,23 @@ SEED_COLUMNS = {
 }
 
 
+def scale(study: Study) -> str:
+    """What the study measures and how large it is, in two sentences."""
+    this = study.this
+    training, model = this.training, this.training["architecture"]
+    heads = len(this.components["heads"]) // model["layers"]
+    every = this.steps[1] - this.steps[0]
+    reads = this.curve("test_iid", "accuracy")["n"]
+    probed = next(one["n"] for one in this.analysis["component_births"] if one["metric"] == "drop_mean")
+    return (
+        f"The runs of this study: {len(study.runs)}. Each has {model['layers']} layers of {heads} heads, "
+        f"{model['d_model']} wide ({training['parameters']:,} parameters), and was trained for "
+        f"{training['steps']:,} steps with a checkpoint every {every}. Behaviour is measured on all {reads:,} reads "
+        f"of the IID test split, everything inside the model on {probed:,} of them. Presets differ in size and in "
+        f"the number of checkpoints, not in what is measured."
+    )
+
+
 def learning_curves(study: Study) -> Plot:
     """Accuracy on reads with a stale value, one panel a split, with the best shortcut, births and windows."""
     panels = []

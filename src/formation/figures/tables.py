@@ -1,4 +1,4 @@
-"""Tables of a chapter as Markdown, so that site and PDF print the same one."""
+"""Tables and computed sentences of a chapter as Markdown, so that site and PDF print the same one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 _WIDEST = 40  # dashes of a column with long text, so that it does not crowd out the others
 
 
-class MarkdownTable:
-    """A pipe table as a notebook output."""
+class MarkdownText:
+    """A table or a sentence as a notebook output."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -19,7 +19,7 @@ class MarkdownTable:
         return self._text
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], missing: str = "—") -> MarkdownTable:
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], missing: str = "—") -> MarkdownText:
     """Rows as a table; `columns` maps a heading to `key` or `key|format`, e.g. `{"score": "accuracy|.3f"}`.
 
     Numbers are set flush right. A missing or null entry prints as `missing`.
@@ -32,7 +32,12 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], missing
     dashes = ["-" * min(max(width, 3), _WIDEST) for width in widths]
     rules = [f"{dash}:" if flush else f":{dash}" for dash, flush in zip(dashes, right, strict=True)]
     lines = [_line(columns), _line(rules), *map(_line, cells)]
-    return MarkdownTable("\n".join(lines) + "\n")
+    return MarkdownText("\n".join(lines) + "\n")
+
+
+def sentence(text: str) -> MarkdownText:
+    """A sentence with computed numbers as a notebook output."""
+    return MarkdownText(text + "\n")
 
 
 def _cell(value: Any, form: str, missing: str) -> str:

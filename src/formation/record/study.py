@@ -60,6 +60,11 @@ class RunRecord:
         return self.run.json(COMPARED, COMPARED_SCHEMA, remedy)
 
     @cached_property
+    def training(self) -> dict[str, Any]:
+        """`training.json`."""
+        return self.run.json("training.json", "training/1", f"formation train --run {self.name}")
+
+    @cached_property
     def training_loss(self) -> list[dict[str, Any]]:
         """Rows of `learning_curve.jsonl`."""
         path = self.run.path("learning_curve.jsonl")
