@@ -123,7 +123,9 @@ def _gather(level: Level, factor: str, root: Path) -> tuple[list[Found], list[En
 
 def _evidence(name: str, level: Level, root: Path) -> Found:
     """The evidence of one run, computed here or published; refused if it was made with other parameters."""
-    run = evidence_run(name, root)
+    run = artifacts.open_run(name, root)
+    if not run.path(EVIDENCE).is_file():  # what a screen computes is less than what a publication has, and goes first
+        run = evidence_run(name, root)
     data = run.json(EVIDENCE, EVIDENCE_SCHEMA, f"formation birth-window-analyze --run {name}")
     then, now = str(data["source"]["params"]), level.params.identity(run.seed)
     if then != now:

@@ -93,6 +93,18 @@ def test_evidence_of_other_parameters_counts_as_missing(root: Path) -> None:
     assert "params is 000000000000" in level(screen(root), "colour-red")["missing"][0]["reason"]
 
 
+def test_evidence_computed_here_goes_before_what_was_published(root: Path) -> None:
+    give_evidence(root, "smoke", [20, 24, 28])
+    give_evidence(root, "colour-red", [28, 24, 20])
+    record = root / "results/smoke-s1/publication.json"
+    record.parent.mkdir(parents=True)
+    about = {"params": {}, "files": {"runs/smoke-s1/analysis/dataset_geometry.json": {}}}
+    record.write_text(json.dumps({"schema": "publication/1", **about}))
+    assert level(screen(root), "smoke")["missing"] == []
+    (root / "artifacts/runs/smoke-s1/analysis/claims_evidence.json").unlink()
+    assert level(screen(root), "smoke")["missing"][0]["reason"].startswith("results/smoke-s1/runs/smoke-s1/analysis/")
+
+
 def test_nothing_to_compare_is_an_error_that_says_what_to_run(root: Path) -> None:
     give_evidence(root, "smoke", [20, 24, 28])
     with pytest.raises(ArtifactError, match=r"colour-red-s1.*run: formation screen --factor colour"):
