@@ -80,6 +80,16 @@ def draw(plot: DotPlot) -> Figure:
     return figure
 
 
+def draw_screen(factor: str, screen: Mapping[str, Any] | None) -> Figure:
+    """The figure of a factor's screen; without one, a note with the command that makes it."""
+    if screen is not None:
+        return draw(births_by_level(screen))
+    with style.house_style():
+        figure = style.new_figure(height=0.6)
+        figure.text(0.5, 0.5, f"not screened yet: formation screen --factor {factor}", ha="center", color=style.MUTED)
+    return figure
+
+
 def _measured(level: Mapping[str, Any], measure: str) -> list[Mapping[str, Any]]:
     return [run for run in level["runs"] if run["entries"][measure]["n"]]
 

@@ -20,8 +20,8 @@ from formation.errors import ArtifactError, FormationError
 from formation.params import IDENTITY
 from formation.published import evidence_run, published_home
 from formation.record.evidence import BIRTHS, FINALS
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
-from formation.record.windows import EVIDENCE
 from formation.replication.exact import exact_test
 from formation.replication.levels import Factor, Level, factor_names, load_factor
 

@@ -33,4 +33,4 @@ def test_what_would_run_after_random_mutations(real: Bench, trial: Trial) -> Non
         problems += [f"seed {SEED + number}", *done, *wrong] if wrong else []
         real.put_back()
     assert real.wrong() == [], "everything is put back"
-    trial.row("staleness", "random mutations of the real paper, judged", tried, held, shown(problems))
+    trial.row("Staleness", "random mutations of the real paper, judged", tried, held, shown(problems))

@@ -37,7 +37,7 @@ def test_whatever_is_opened_is_recorded(real: Bench, trial: Trial) -> None:
         unknown += [
             f"{reads.parent.name}/{reads.stem}: {name}" for name in found if str(real.root / name) not in recorded
         ]
-    trial.row("staleness", "files opened by the real paper's processes", opened, opened - len(unknown), shown(unknown))
+    trial.row("Staleness", "files opened by the real paper's processes", opened, opened - len(unknown), shown(unknown))
 
 
 def test_mutations_really_built(real: Bench, trial: Trial, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_mutations_really_built(real: Bench, trial: Trial, tmp_path: Path) -> No
     problems += _differ(_bytes(real.root), _from_nothing(real.root, tmp_path / "clean"), "a build from nothing")
     real.world.restore(real.sources)
     problems += _built(real) + _differ(_bytes(real.root), first, "the first build")
-    trial.row("staleness", "mutations of the real paper, built", tried, 0 if problems else tried, shown(problems))
+    trial.row("Staleness", "mutations of the real paper, built", tried, 0 if problems else tried, shown(problems))
 
 
 def _built(real: Bench) -> list[str]:

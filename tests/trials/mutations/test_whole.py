@@ -131,7 +131,7 @@ def test_random_mutations_of_chapters_and_pages(tmp_path: Path, trial: Trial) ->
         tried, held = tried + done, held + (0 if wrong else done)
         problems += [*walk.story, *wrong] if wrong else []
     note = shown(problems or wrong)
-    trial.row("staleness", "random mutations of the tiny paper with chapters and pages", tried, held, note)
+    trial.row("Staleness", "random mutations of the tiny paper with chapters and pages", tried, held, note)
 
 
 def _different(found: dict[str, str], expected: dict[str, str], than: str) -> list[str]:
