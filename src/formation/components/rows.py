@@ -33,12 +33,13 @@ class Spectrum(Frozen):
 
 
 class ComponentRow(Frozen):
-    """One checkpoint; `checkpoint` is the digest of its file."""
+    """One checkpoint; `checkpoint` is the digest of its file, `beside` of those its dynamics compare it with."""
 
     run: str
     step: int
     source: Source
     checkpoint: str
+    beside: dict[str, str]  # `previous`, `before_previous`, `final`
     metrics: dict[SplitName, dict[str, dict[str, float | None]]]  # split → component → metric
     # component → what its weights alone say, or its hidden states, split by split
     weights: dict[str, dict[str, float | dict[SplitName, float | None] | None]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import ValidationError
 
 from formation import artifacts
 from formation.artifacts import Run
@@ -65,8 +66,9 @@ def write_components(run: Run, row: ComponentRow, every: Iterable[Measured]) -> 
 
 def read_row(run: Run, step: int) -> ComponentRow:
     """The finished row of a checkpoint; `ArtifactError` if there is none or its file is damaged."""
-    _, about = artifacts.read_arrays(components_path(run, step), SCHEMA, remedy(run))
-    return from_json(about["row"])
+    path = components_path(run, step)
+    _, about = artifacts.read_arrays(path, SCHEMA, remedy(run))
+    return _parsed(path, about["row"], run)
 
 
 def load_sums(run: Run, row: ComponentRow) -> dict[SplitName, Sums]:
@@ -85,14 +87,16 @@ def load_sums(run: Run, row: ComponentRow) -> dict[SplitName, Sums]:
 def load_rows(run: Run, source: Source) -> list[ComponentRow]:
     """The rows of the run's finished component sweep, in order of steps; none if it has none.
 
-    Raises `ArtifactError` if it is a sweep of other parameters, benchmark or probe set, naming both.
+    Raises `ArtifactError` if it is a sweep of another run, or of other parameters, benchmark or probe set, naming both.
     """
     path = run.path(METRICS)
     artifacts.record_read(path)
     if not path.is_file():
         return []
-    rows = [from_json(data) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy(run))]
+    rows = [_parsed(path, data, run) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy(run))]
     for row in rows:
+        if row.run != run.name:
+            raise ArtifactError(f"{path}: run is {row.run!r}, expected {run.name!r}; run: {remedy(run)}")
         for field, expected in source.model_dump().items():
             found = getattr(row.source, field)
             if found != expected:
@@ -106,6 +110,16 @@ def load_rows(run: Run, source: Source) -> list[ComponentRow]:
 def remedy(run: Run) -> str:
     """The command that makes these files."""
     return f"formation component-sweep --run {run.name}"
+
+
+def _parsed(path: Path, data: dict[str, Any], run: Run) -> ComponentRow:
+    """A row read from JSON data; what does not fit the schema is an `ArtifactError` naming the first wrong field."""
+    try:
+        return from_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise ArtifactError(f"{path}: step {data.get('step')}: {field}: {first['msg']}; run: {remedy(run)}") from None
 
 
 def _arrays(split: SplitName, found: Sequence[Measured]) -> dict[str, Any]:

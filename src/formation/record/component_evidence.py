@@ -1,8 +1,9 @@
 """Evidence on the order in which a mechanism forms: scaffold, routing, write, behaviour (`claims-evidence/1` entries).
 
-The *retrieval head* is the head whose replacement by its own output in the key twin costs the answer most at the end of
-training (mean of the last checkpoints): that is what it says of the key. Its dates are compared with those of what
-should come before (the key, readable at the matching value below its layer) and after (held-out retrieval).
+The *retrieval head* is the head that costs the answer most when replaced by its own output in the key twin, at the end
+of training (mean of the last checkpoints): that is what it says of the key. Heads that tell values their key, below it,
+cost as much, so the cost is weighed by the head's attention to the matching value. Its dates are compared with those of
+what should come before (the key, readable at the matching value below its layer) and after (held-out retrieval).
 """
 
 from dataclasses import dataclass
@@ -37,16 +38,24 @@ class RetrievalHead:
 
 
 def retrieval_head(found: Analysis) -> RetrievalHead | None:
-    """The head with the largest final drop under `resample:key`; null where components were not measured."""
-    drops = {
-        metric.component: float(series.values()[-LAST:].mean())
-        for (split, metric), series in found.components.items()
-        if split is IID and metric.metric == "drop_resample_key" and ".head_" in metric.component
-    }
-    if not drops:
+    """The head with the largest final drop under `resample:key`, weighed by its attention to the matching value.
+
+    Null where components were not measured.
+    """
+    drops, attention = _final(found, "drop_resample_key"), _final(found, "attention_matching_any")
+    if not attention:
         return None
-    component = max(drops, key=lambda name: drops[name])
+    component = max(attention, key=lambda name: drops[name] * attention[name])
     return RetrievalHead(component, drops[component])
+
+
+def _final(found: Analysis, metric: str) -> dict[str, float]:
+    """A metric of every component that has it at the end of training, on IID streams."""
+    return {
+        key.component: float(series.values()[-LAST:].mean())
+        for (split, key), series in found.components.items()
+        if split is IID and key.metric == metric
+    }
 
 
 def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
