@@ -141,6 +141,7 @@ class RecordParams(Frozen):
     placebos: Annotated[int, Field(ge=20)]
     bootstrap_draws: Annotated[int, Field(ge=100)]
     replay_every: PositiveInt
+    replay_steps: PositiveInt
 
 
 class WindowParams(Frozen):

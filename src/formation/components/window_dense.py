@@ -31,7 +31,6 @@ from formation.training.execution import choose_execution
 from formation.training.replay import Taken, replay
 from formation.training.state import Streams, TrainingState
 
-MOST_STEPS = 400  # of a window that are replayed
 BEHAVIOUR = "behaviour"
 _FLIPPED = (SplitName.TEST_IID, SplitName.HELDOUT_PAIRS)
 _BASE = SplitName.TEST_IID
@@ -54,13 +53,14 @@ class Stretch:
 
 
 def choose_stretch(run: Run, first: int, last: int, materials: Mapping[SplitName, Material]) -> Stretch:
-    """The window, or its `MOST_STEPS` with the largest rise that begin at a checkpoint, where a replay can begin."""
-    if last - first <= MOST_STEPS:
+    """The window, or its `record.replay_steps` of largest rise from a checkpoint on, where a replay can begin."""
+    most = run.params.record.replay_steps
+    if last - first <= most:
         return Stretch(first, last, whole=True)
     there = [step for step in checkpoints.steps(run) if first <= step <= last]
     accuracy = [_accuracy(checkpoints.load_model(run, step), materials[_BASE], run) for step in there]
-    begin = steepest(there, accuracy, MOST_STEPS)
-    return Stretch(begin, begin + MOST_STEPS, whole=False)
+    begin = steepest(there, accuracy, most)
+    return Stretch(begin, begin + most, whole=False)
 
 
 def steepest(steps: Sequence[int], values: Sequence[float], length: int) -> int:

@@ -110,7 +110,7 @@ def where(window: Window | None, split: str = "test_iid", metric: str = "log_pro
         if row["kind"] == "stage_role"
     }
     stages = list(dict.fromkeys(name.split("/")[0] for _, name in found))
-    stages = sorted(stages, key=lambda stage: (stage != "embed", stage))
+    stages = sorted(stages, key=style.stage_order)
     roles = [role for role in Role if any(name.endswith(f"/{role}") for _, name in found)]
     grids = [
         Grid(title, [[found.get((direction, f"{stage}/{role}"), 0.0) for role in roles] for stage in stages])
@@ -145,8 +145,12 @@ def inside(window: Window | None) -> Plot:
 
 
 def named(component: str) -> str:
-    """A component in words: `layer_1.head_2` is layer 1 head 2."""
-    return _NAMES.get(component, component.replace("_", " ").replace(".", " ").replace("mlp", "MLP"))
+    """A component or a stage in words: `layer_1.head_2` is `head 1.2`."""
+    if component in _NAMES:
+        return _NAMES[component]
+    if component.endswith(".attn"):
+        return f"all heads of layer {component.removeprefix('layer_').partition('.')[0]}"
+    return style.component_label(component) if "." in component else style.stage_label(component)
 
 
 def _same_panel(metric: str) -> tuple[str, ...]:

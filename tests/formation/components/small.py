@@ -14,7 +14,9 @@ from formation.record.probe_set import EVALUATION, ProbeSet, ProbeSplit
 from tests.formation.benchmark.planted import params
 
 CONTEXT = 120
-RECORD = RecordParams(probe_streams=60, probe_seed=7, batch=16, placebos=40, bootstrap_draws=100, replay_every=10)
+RECORD = RecordParams(
+    probe_streams=60, probe_seed=7, batch=16, placebos=40, bootstrap_draws=100, replay_every=10, replay_steps=400
+)
 
 
 @cache

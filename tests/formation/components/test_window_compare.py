@@ -1,5 +1,6 @@
 """What carries a window: identities of patches, planted lesions found and healed, dates known by hand, the stage."""
 
+import dataclasses
 import json
 import shutil
 from functools import cache
@@ -16,7 +17,7 @@ from formation import artifacts
 from formation.artifacts import Run, create_run, open_run
 from formation.benchmark.stage import generate_for_run
 from formation.benchmark.streams import SplitName, TwinKind
-from formation.components import window_compare, window_dense
+from formation.components import window_compare
 from formation.components.exchange import (
     PatchKind,
     Side,
@@ -328,10 +329,10 @@ def test_an_analysis_of_other_parameters_is_refused(run: Run) -> None:
         compare_windows(run)
 
 
-def test_a_long_window_is_cut_at_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_window_is_cut_at_a_checkpoint(run: Run) -> None:
     analyse(run, [(0, 24)])
-    monkeypatch.setattr(window_dense, "MOST_STEPS", 8)
-    compare_windows(run)
+    record = run.params.record.model_copy(update={"replay_steps": 8})
+    compare_windows(dataclasses.replace(run, params=run.params.model_copy(update={"record": record})))
     dense = read(run)["windows"][0]["dense"]
     assert dense["whole"] is False
     assert "rises most" in dense["chosen"]

@@ -59,11 +59,11 @@ def dense(first: int) -> dict[str, Any]:
 
 def test_the_strongest_components_of_one_split_are_rows_with_a_dot_for_each_direction() -> None:
     plot = carried(window())
-    assert plot.rows[:2] == ["final norm, unembedding", "layer 1 head 6"]
+    assert plot.rows[:2] == ["final norm, unembedding", "head 1.6"]
     assert len(plot.rows) == window_compare.MOST
     assert len(plot.dots) == 2 * window_compare.MOST
     dots = {(plot.rows[dot.row], dot.direction): dot.value for dot in plot.dots}
-    assert dots["layer 0 head 0", "into_source"] == 0.6
+    assert dots["head 0.0", "into_source"] == 0.6
     assert json.loads(json.dumps(plot.as_json()))["schema"] == "plot-data/1"
 
 
