@@ -69,7 +69,7 @@ def test_the_strongest_components_of_one_split_are_rows_with_a_dot_for_each_dire
 
 def test_a_stage_that_cannot_touch_the_answer_has_carried_nothing() -> None:
     plot = where(window())
-    assert plot.rows == ["embedding", *(f"layer {i} post {part}" for i in (0, 1) for part in ("attn", "MLP"))]
+    assert plot.rows == ["embedding", *(f"{part} {i}" for i in (0, 1) for part in ("attention", "MLP"))]
     assert plot.columns == [role.replace("_", " ") for role in Role]
     query = plot.columns.index("query key")
     assert [row[query] for row in plot.grids[0].values] == [0.6] * 5
