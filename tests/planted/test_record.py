@@ -19,6 +19,7 @@ from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import Split, SplitName, TwinKind
 from formation.components import probes, writers
 from formation.components.attention import Slots, slots
+from formation.components.files import CURVES, CURVES_SCHEMA
 from formation.components.material import Material, Measured, materials
 from formation.components.probe_targets import Target, labels
 from formation.components.probes import Figures, measure_probes, probe_frame
@@ -329,7 +330,9 @@ def test_its_window_is_where_strength_rises(rising: Run) -> None:
 
 def test_the_evidence_is_of_the_head_that_retrieves(rising: Run) -> None:
     """Not of the previous-token head, which costs more: a retrieval head shares the work with another."""
-    entries = rising.json(EVIDENCE, "claims-evidence/1")
+    entries, curves = rising.json(EVIDENCE, "claims-evidence/1"), rising.json(CURVES, CURVES_SCHEMA)["heads"]
+    final = {head: curves[name_of(head)]["drop_resample_key"]["value"][-1] for head in FORMING.components}
+    assert max(final, key=lambda head: final[head]) in FORMING.previous
     for name in ("routing_birth_step", "write_birth_step"):
         assert any(name_of(head) in entries[name]["what"] for head in FORMING.retrieval)
         assert entries[name]["value"] in RISE
@@ -386,14 +389,16 @@ def test_births_of_the_components_alone_are_those_of_the_run(rising: Run, sums: 
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_in_random_order_the_same_checkpoints_form_nothing(
-    rising: Run, sums: list[Mapping[SplitName, Sums]], seed: int
-) -> None:
-    order = np.random.default_rng(seed).permutation(len(sums))
-    births, found = dated_in(rising, table_of(rising, [sums[place] for place in order]))
-    assert born(births) == set()
-    assert found == []
+def test_in_random_order_the_same_checkpoints_form_nothing(rising: Run, sums: list[Mapping[SplitName, Sums]]) -> None:
+    """No more often than the rule allows: of few checkpoints, some orders do happen to rise."""
+    orders, rng, rule = 20, np.random.default_rng(0), rising.params.windows
+    with_window, series_born, series = 0, 0, 0
+    for _ in range(orders):
+        births, found = dated_in(rising, table_of(rising, [sums[place] for place in rng.permutation(len(sums))]))
+        with_window += bool(found)
+        series_born, series = series_born + len(born(births)), series + len(births)
+    assert with_window <= rule.fdr * orders
+    assert series_born <= rule.p_value * series
 
 
 def test_permuted_answers_and_labels_form_nothing(rising: Run) -> None:
