@@ -20,7 +20,6 @@ from formation.record.series import ComponentMetric, Series
 
 DATED_METRICS = (
     "attention_matching_any",
-    "previous_token",
     "direct_effect",
     "drop_zero",
     "drop_mean",

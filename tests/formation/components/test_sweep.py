@@ -17,7 +17,7 @@ from formation import artifacts
 from formation.artifacts import Run, open_run
 from formation.components import sweep
 from formation.components.files import FOLDER, METRICS
-from formation.components.rows import SCHEMA, as_json, from_json
+from formation.components.rows import SCHEMA, ComponentRow, as_json, from_json
 from formation.components.store import components_path, load_rows, load_sums
 from formation.components.sweep import component_sweep
 from formation.errors import ArtifactError, FormationError, TrainingError
@@ -274,3 +274,8 @@ def test_rows_and_sums_of_another_run_or_sweep_are_refused(measured: Run) -> Non
         load_sums(measured, rows[2])
     measured.path(METRICS).unlink()
     assert load_rows(measured, sides) == []
+
+
+def test_documentation_names_every_field_of_a_row() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "artifacts.md").read_text()
+    assert {name for name in ComponentRow.model_fields if f"`{name}" not in text and f".{name}" not in text} == set()
