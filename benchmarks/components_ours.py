@@ -13,7 +13,7 @@ from torch import Tensor
 
 from formation.artifacts import Run, open_run
 from formation.benchmark.streams import SplitName
-from formation.components.ablation import Ablation, ablate, by_kind, components, means, nothing, resample
+from formation.components.ablation import TWINS, Ablation, ablate, by_kind, components, means, nothing, resample
 from formation.components.clean import clean_pass
 from formation.components.direct import attribution, final_state, head_rows, margin_effect, mlp_rows, wrong_answers
 from formation.components.material import SCORED, Material, materials
@@ -74,8 +74,8 @@ def _measure(
         _keep(kept, f"{name}/direct", torch.stack(direct))
         _keep(kept, f"{name}/pattern", torch.stack([layer.pattern for layer in clean.answers]))
         for kind in Ablation:
-            if kind.twin is not None:
-                found = resample(model, clean, material, kind.twin, batch)
+            if kind in TWINS:
+                found = resample(model, clean, material, TWINS[kind], batch)
                 logits = torch.stack([one.logits[one.rows.argsort()] for one in found.values()])
             else:
                 stand_in = nothing(clean) if kind is Ablation.ZERO else by_kind(mean, material)

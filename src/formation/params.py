@@ -132,6 +132,15 @@ class TrainingParams(Frozen):
         return data
 
 
+class Ablation(StrEnum):
+    """What stands in for the output of a head or an MLP block (`docs/measures.md` §3)."""
+
+    ZERO = "zero"
+    MEAN = "mean"  # its mean over test_iid, by kind of token
+    RESAMPLE_VALUE = "resample_value"  # its output in the value twin
+    RESAMPLE_KEY = "resample_key"  # its output in the key twin: what it says of the key that is asked for
+
+
 class RecordParams(Frozen):
     """What is measured at every checkpoint, and on how much."""
 
@@ -140,8 +149,25 @@ class RecordParams(Frozen):
     batch: PositiveInt
     placebos: Annotated[int, Field(ge=20)]
     bootstrap_draws: Annotated[int, Field(ge=100)]
+    ablations: Annotated[tuple[Ablation, ...], Field(min_length=1)]
     replay_every: PositiveInt
     replay_steps: PositiveInt
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_from_yaml(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("ablations"), list):
+            known = {kind.value: kind for kind in Ablation}
+            return {**data, "ablations": tuple(known.get(one, one) for one in data["ablations"])}
+        return data
+
+    @model_validator(mode="after")
+    def _key_twin_is_among_them(self) -> "RecordParams":
+        if Ablation.RESAMPLE_KEY not in self.ablations:
+            raise ValueError("ablations: expected resample_key among them: routing shows under no other")
+        if len(set(self.ablations)) < len(self.ablations):
+            raise ValueError("ablations: two are the same")
+        return self
 
 
 class WindowParams(Frozen):

@@ -8,7 +8,6 @@ replaced by itself loses exactly nothing.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from jaxtyping import Float, Int
@@ -35,20 +34,10 @@ from formation.components.forward import (
 from formation.components.material import Material
 from formation.components.roles import Kind
 from formation.model import Transformer
+from formation.params import Ablation as Ablation  # re-exported: what stands in for a component
 
-
-class Ablation(StrEnum):
-    """What stands in for a component's output."""
-
-    ZERO = "zero"
-    MEAN = "mean"  # its mean over test_iid, by kind of token
-    RESAMPLE_VALUE = "resample_value"  # its output in the value twin
-    RESAMPLE_KEY = "resample_key"
-
-    @property
-    def twin(self) -> TwinKind | None:
-        """The twin it is taken from."""
-        return {Ablation.RESAMPLE_VALUE: TwinKind.VALUE, Ablation.RESAMPLE_KEY: TwinKind.KEY}.get(self)
+# the twin that a component's output is taken from
+TWINS = {Ablation.RESAMPLE_VALUE: TwinKind.VALUE, Ablation.RESAMPLE_KEY: TwinKind.KEY}
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from formation.benchmark.streams import SplitName
-from formation.components.ablation import Ablation, Component, ablate, by_kind, components, means, nothing, resample
+from formation.components.ablation import (
+    TWINS,
+    Ablation,
+    Component,
+    ablate,
+    by_kind,
+    components,
+    means,
+    nothing,
+    resample,
+)
 from formation.components.attention import measure_attention, slots
 from formation.components.clean import Clean, clean_pass
 from formation.components.direct import (
@@ -50,12 +60,12 @@ def measure_writers(
         found += measure_neurons(clean, material)
         for component, rank in effective_ranks(clean).items():
             plain.setdefault(component, {"effective_rank": {}})["effective_rank"][name.value] = rank
-        for kind in Ablation:
-            if kind.twin is None:
+        for kind in record.ablations:
+            if kind not in TWINS:
                 stand_in = by_kind(mean, material) if kind is Ablation.MEAN else nothing(clean)
                 ablated = dict(ablate(model, clean, material, stand_in, record.batch))
             else:
-                ablated = dict(resample(model, clean, material, kind.twin, record.batch))
+                ablated = dict(resample(model, clean, material, TWINS[kind], record.batch))
             found += measure_drops(material, kind, ablated)
     return found, plain
 

@@ -26,6 +26,12 @@ BEHAVIOURS = (
     ("key_twin_flip", "structural_ood", "follows the key twin, OOD"),
 )
 
+_ABLATIONS = {
+    "drop_zero": "by zero",
+    "drop_mean": "by their mean",
+    "drop_resample_value": "by their output in the value twin",
+    "drop_resample_key": "by their output in the key twin",
+}
 BIRTH_COLUMNS = {
     "behaviour": "behaviour",
     "birth (step)": "step",
@@ -61,9 +67,16 @@ def scale(study: Study) -> str:
         f"The runs of this study: {len(study.runs)}. Each has {model['layers']} layers of {heads} heads, "
         f"{model['d_model']} wide ({training['parameters']:,} parameters), and was trained for "
         f"{training['steps']:,} steps with a checkpoint every {every}. Behaviour is measured on all {reads:,} reads "
-        f"of the IID test split, everything inside the model on {probed:,} of them. Presets differ in size and in "
-        f"the number of checkpoints, not in what is measured."
+        f"of the IID test split, heads, MLP blocks and states on {probed:,} of "
+        f"them{_left_out(this)}."
     )
+
+
+def _left_out(record: RunRecord) -> str:
+    """Which kinds of ablation a small preset leaves out, if any."""
+    heads = next(iter(record.components["heads"].values()))
+    words = [said for name, said in _ABLATIONS.items() if heads[name]["value"][-1] is None]
+    return f"; replacing them {' and '.join(words)} is left out" if words else ""
 
 
 def learning_curves(study: Study) -> Plot:

@@ -6,7 +6,7 @@ from formation.record.probe_set import ProbeSet
 from formation.record.rows import Source
 
 # the other record parameters only change intervals drawn from the rows
-MEASURING = ("probe_streams", "probe_seed", "batch", "placebos")
+MEASURING = ("probe_streams", "probe_seed", "batch", "placebos", "ablations")
 
 
 def source_of(run: Run, probe: ProbeSet) -> Source:

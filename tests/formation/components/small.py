@@ -9,13 +9,20 @@ from formation.benchmark.generate import Dataset, generate
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.components.material import Material, materials
 from formation.model import Transformer
-from formation.params import ModelParams, RecordParams
+from formation.params import Ablation, ModelParams, RecordParams
 from formation.record.probe_set import EVALUATION, ProbeSet, ProbeSplit
 from tests.formation.benchmark.planted import params
 
 CONTEXT = 120
 RECORD = RecordParams(
-    probe_streams=60, probe_seed=7, batch=16, placebos=40, bootstrap_draws=100, replay_every=10, replay_steps=400
+    probe_streams=60,
+    probe_seed=7,
+    batch=16,
+    placebos=40,
+    bootstrap_draws=100,
+    replay_every=10,
+    replay_steps=400,
+    ablations=tuple(Ablation),
 )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.components.ablation import (
+    TWINS,
     Ablated,
     Ablation,
     Component,
@@ -70,12 +71,12 @@ def outputs(model: Transformer, tokens: Tensor, component: Component) -> Tensor:
 
 def drops(kind: Ablation, name: SplitName) -> Mapping[tuple[str, str], Measured]:
     model, streams, clean = planted(name)
-    if kind.twin is None:
+    if kind not in TWINS:
         _, iid, base = planted(IID)
         stand_in = nothing(clean) if kind is Ablation.ZERO else by_kind(means(base, iid), streams)
         found = dict(ablate(model, clean, streams, stand_in, BATCH))
     else:
-        found = dict(resample(model, clean, streams, kind.twin, BATCH))
+        found = dict(resample(model, clean, streams, TWINS[kind], BATCH))
     return {(one.component, one.metric): one for one in measure_drops(streams, kind, found)}
 
 
