@@ -27,7 +27,7 @@ ORDER = (
     ("heldout_retrieval_birth_step", "and on held-out pairs"),
     ("ood_retrieval_birth_step", "and on structural OOD streams"),
 )
-ORDER_COLUMNS = {"event": "event", "birth (step)": "step", "95 % interval": "interval", "why not": "reason"}
+ORDER_COLUMNS = {"event": "event", "birth (step)": "step", "95 % interval, or why there is none": "interval"}
 DECISION_COLUMNS = {
     "test": "test",
     "measured": "what",
@@ -138,8 +138,7 @@ def order_rows(study: Study) -> list[dict[str, Any]]:
             {
                 "event": event,
                 "step": entry["value"],
-                "interval": f"{entry['low']}–{'?' if entry['high'] is None else entry['high']}" if born else None,
-                "reason": None if born else entry["reason"],
+                "interval": _interval(entry) if born else entry["reason"],
             }
         )
     return rows
@@ -150,7 +149,8 @@ def decision_rows(study: Study) -> list[dict[str, Any]]:
     return [
         {
             **test,
-            "interval": f"{test['low']:.3f}–{test['high']:.3f}" if "low" in test else None,
+            "what": _measured(test),
+            "interval": f"{test['low']:.3f} to {test['high']:.3f}" if "low" in test else None,
             "must": f"{test['must_be']} {test['threshold']:.2f}" if "threshold" in test else test["reason"],
             "passed": "yes" if test["passed"] else "no",
         }
@@ -165,6 +165,18 @@ def may_start(study: Study) -> str:
         return f"All tests are passed: deep circuit work may start on {study.this.name}."
     failed = ", ".join(test["test"] for test in rule["tests"] if not test["passed"])
     return f"Deep circuit work may not start on {study.this.name}: not passed: {failed}."
+
+
+def _measured(test: dict[str, Any]) -> str | None:
+    """What a test looks at, in words: `test_iid accuracy` is `IID: accuracy`."""
+    split, _, metric = test.get("what", "").partition(" ")
+    return f"{style.SPLIT_LABELS[split]}: {metric.replace('_', ' ')}" if metric else None
+
+
+def _interval(entry: dict[str, Any]) -> str:
+    """A date's interval; `?` where a bound does not exist."""
+    low, high = ("?" if bound is None else str(bound) for bound in (entry["low"], entry["high"]))
+    return low if low == high else f"{low}–{high}"
 
 
 def strongest(curves: dict[str, Any], metric: str) -> list[str]:

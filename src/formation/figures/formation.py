@@ -64,7 +64,7 @@ def scale(study: Study) -> str:
     reads = this.curve("test_iid", "accuracy")["n"]
     probed = next(one["n"] for one in this.analysis["component_births"] if one["metric"] == "drop_mean")
     return (
-        f"The runs of this study: {len(study.runs)}. Each has {model['layers']} layers of {heads} heads, "
+        f"This study has {len(study.runs)} run(s). Each has {model['layers']} layers of {heads} heads, "
         f"{model['d_model']} wide ({training['parameters']:,} parameters), and was trained for "
         f"{training['steps']:,} steps with a checkpoint every {every}. Behaviour is measured on all {reads:,} reads "
         f"of the IID test split, heads, MLP blocks and states on {probed:,} of "

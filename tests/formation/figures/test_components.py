@@ -97,7 +97,10 @@ def test_a_birth_of_retrieval_is_marked_and_none_is_invented(study: Study) -> No
 def test_tables_say_what_was_not_born_and_what_was_not_passed(study: Study) -> None:
     rows = components.order_rows(study)
     assert [row["event"] for row in rows] == [event for _, event in components.ORDER]
-    assert all((row["step"] is None) == (row["reason"] is not None) for row in rows)
+    entries = [study.this.evidence[name] for name, _ in components.ORDER]
+    for row, entry in zip(rows, entries, strict=True):
+        assert row["step"] == entry["value"]
+        assert row["interval"] == entry.get("reason") or str(entry["low"]) in row["interval"]
     assert len(repr(table(rows, components.ORDER_COLUMNS)).strip().splitlines()) == 2 + len(rows)
     tests = components.decision_rows(study)
     assert tests[0]["passed"] == "no"  # nothing is learned in 28 steps
