@@ -37,21 +37,37 @@ def rewrite(tree: Any, change: Rewrite) -> Any:
     `change` gives None to keep a node, a node to put in its place, or a list to splice into the list it stands in.
     """
     if isinstance(tree, list):
-        out: list[Any] = []
-        for item in tree:
-            new = rewrite(item, change)
-            if isinstance(item, dict) and isinstance(new, list):
-                out.extend(new)
+        return _rewrite_items(tree, change)
+    return _rewrite_node(tree, change) if isinstance(tree, dict) else tree
+
+
+def _rewrite_items(items: list[Any], change: Rewrite) -> list[Any]:
+    """`rewrite` of a list; words and spaces are most of a tree, so that text is passed on without a call of its own."""
+    out: list[Any] = []
+    for item in items:
+        if isinstance(item, dict):
+            new = _rewrite_node(item, change)
+            if isinstance(new, list):
+                out += new
             else:
                 out.append(new)
-        return out
-    if not isinstance(tree, dict):
-        return tree
-    node = {key: rewrite(value, change) for key, value in tree.items()}
-    if "t" not in node:
-        return node
-    changed = change(node)
-    return node if changed is None else changed
+        else:
+            out.append(_rewrite_items(item, change) if isinstance(item, list) else item)
+    return out
+
+
+def _rewrite_node(node: Node, change: Rewrite) -> Any:
+    """`rewrite` of a node, or of a mapping that is none."""
+    new = dict(node)
+    for key, value in node.items():
+        if isinstance(value, list):
+            new[key] = _rewrite_items(value, change)
+        elif isinstance(value, dict):
+            new[key] = _rewrite_node(value, change)
+    if "t" not in new:
+        return new
+    changed = change(new)
+    return new if changed is None else changed
 
 
 def nodes(tree: Any, *kinds: str) -> Iterator[Node]:
