@@ -74,7 +74,7 @@ def test_the_page_says_what_was_held_by_whom_and_what_is_missing(tmp_path: Path)
     measured = {"own": sample(0.5), "peer": sample(1.0)}
     rows = [*beside("a build", own, measured, {"tool 1.2": peer}, 0.9), Row("alone", "x | y", sample(3), 10.0)]
     series = Series("a build", "runs (2 chapters)", tuple((n, sample(n)) for n in (1, 2, 4)))
-    text = page(Results(rows, [series], ["snakemake (not installed: pip install snakemake)"]), "growth.svg")
+    text = page(Results(rows, [series], missing=["snakemake (not installed: pip install snakemake)"]), "growth.svg")
     lines = text.splitlines()
     assert any(line.startswith("| a build | ≤ 0.9 s: **missed** | 1.00 s (1.00 s–1.00 s)") for line in lines)
     assert any("| tool 1.2 | 0.5 (0.5) |" in line for line in lines)

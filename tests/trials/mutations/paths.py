@@ -64,7 +64,8 @@ class Paths:
         prefix, rest = named[1] or "", named[2]
         if prefix == "shared":
             pointer = re.search(r"\{(\S+?)#/(\w+)\}", rest)
-            assert pointer is not None
+            if pointer is None:
+                return self._below(self.root / "artifacts", rest)
             try:
                 value = json.loads((self.root / "artifacts/runs" / scope / pointer[1]).read_bytes())[pointer[2]]
             except (OSError, ValueError, KeyError, TypeError):
