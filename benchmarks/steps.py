@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.loops import Encoder, NanoGPT, plain_step
 from benchmarks.places import ROOT
-from formation import params as parameters
+from formation import presets
 from formation.benchmark.streams import Special
 from formation.params import ModelParams, Params
 from formation.training.execution import Execution, choose_execution, deterministic
@@ -43,7 +43,7 @@ class Contender:
 def main(preset: str, steps: int, rounds: int) -> None:
     """Measure, and print what was found as one line of JSON."""
     torch.set_num_threads(1)
-    params = parameters.load(preset, ROOT)
+    params = presets.load(preset, ROOT)
     how = choose_execution(params.training, "cpu")
     streams = made_streams(params)
     every = list(contenders(params, streams, how))

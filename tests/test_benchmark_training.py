@@ -11,7 +11,7 @@ from benchmarks.loops import Encoder, NanoGPT, plain_step, take_weights
 from benchmarks.report import page
 from benchmarks.results import Results
 from benchmarks.steps import flops_per_token, made_streams
-from formation import params as parameters
+from formation import presets
 from formation.model import Transformer
 from formation.params import ModelParams
 
@@ -33,7 +33,7 @@ def test_with_our_weights_a_peer_gives_our_logits(kind: type[Encoder] | type[Nan
 @pytest.mark.parametrize("kind", [Encoder, NanoGPT])
 def test_a_peer_learns(kind: type[Encoder] | type[NanoGPT]) -> None:
     torch.manual_seed(0)
-    quick = parameters.load("quick", ROOT).training
+    quick = presets.load("quick", ROOT).training
     step = plain_step(kind(SMALL, VOCABULARY), quick, "float32")
     tokens = torch.randint(4, VOCABULARY, (8, 12))
     losses = [step(tokens) for _ in range(30)]
@@ -46,7 +46,7 @@ def test_operations_are_counted() -> None:
 
 
 def test_streams_are_as_long_as_those_of_the_preset() -> None:
-    params = parameters.load("smoke", ROOT)
+    params = presets.load("smoke", ROOT)
     streams = made_streams(params)
     assert (streams.length.min(), streams.length.max()) == (3 * (3 + 8 + 9) + 2, 3 * (4 + 8 + 10) + 2)
 

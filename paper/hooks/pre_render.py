@@ -41,7 +41,7 @@ def build(folder):
 
 
 def arguments(folder):
-    """What the build is given: as for the last printing of the profile's run, else the preset that run's name begins with.
+    """What the build is given: as for the last printing of the profile's run, else the preset its name begins with.
 
     A published run is printed beside another study; what printed it is not to train it now.
     """

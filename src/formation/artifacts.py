@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_tensors
 
 from formation import params as parameters
+from formation import presets
 from formation.errors import ArtifactError, FormationError
 from formation.params import Params
 from formation.press import tell
@@ -246,12 +247,12 @@ def open_run(name: str, root: Path | None = None, overrides: Sequence[str] = ())
     A folder made with other benchmark, model or training parameters is refused, both digests named. Reads `params.json`
     if it exists and writes nothing.
     """
-    root = root or parameters.project_root()
-    preset, seed = parameters.split_run(name, root)
+    root = root or presets.project_root()
+    preset, seed = presets.split_run(name, root)
     folder = artifacts_folder(root) / "runs" / name
     stored = _stored(folder)
     kept = stored["overrides"] if stored and not overrides else []
-    resolved = parameters.load(preset, root, [*kept, *overrides])
+    resolved = presets.load(preset, root, [*kept, *overrides])
     if stored and stored["digest"] != resolved.identity(seed):
         raise ArtifactError(
             f"{folder / PARAMS_FILE}: run {name} was made with parameters {stored['digest'][:12]}, "
@@ -266,7 +267,7 @@ def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = (
     With `replace`, a folder made with other parameters is moved to `artifacts/replaced/<run>-<digest>` first; nothing
     is ever deleted.
     """
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     if replace:
         _move_aside(name, root, overrides)
     run = open_run(name, root, overrides)
@@ -289,12 +290,12 @@ def create_run(name: str, root: Path | None = None, overrides: Sequence[str] = (
 
 def _move_aside(name: str, root: Path, overrides: Sequence[str]) -> None:
     """Move the run's folder away if its stored identity is not the one its parameters have now."""
-    preset, seed = parameters.split_run(name, root)
+    preset, seed = presets.split_run(name, root)
     folder = artifacts_folder(root) / "runs" / name
     stored = _stored(folder)
     if stored is None:
         return
-    wanted = parameters.load(preset, root, overrides or stored["overrides"]).identity(seed)
+    wanted = presets.load(preset, root, overrides or stored["overrides"]).identity(seed)
     if stored["digest"] == wanted:
         return
     place = artifacts_folder(root) / "replaced" / f"{name}-{stored['digest'][:12]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from formation import params as parameters
+from formation import presets
 from formation.artifacts import Run, artifacts_folder, open_run, read_json
 from formation.errors import ArtifactError
 from formation.params import Params
@@ -23,19 +23,19 @@ def evidence_run(name: str, root: Path | None = None) -> Run:
 
     Writes nothing. Raises `ArtifactError` where a publication's parameters are none that today's code knows.
     """
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     home = published_home(name, root)
     if home is None:
         return open_run(name, root)
-    match = parameters.RUN_NAME.fullmatch(name)
+    match = presets.RUN_NAME.fullmatch(name)
     if match is None:
         raise ArtifactError(f"run {name!r}: expected <preset>-s<seed>, such as quick-s1")
     preset, seed = match["preset"], int(match["seed"])
     if not (home / RECORD).is_file():  # of a published study, a run that was not published
-        return Run(name, preset, seed, parameters.load(preset, root), home / "runs" / name, root)
+        return Run(name, preset, seed, presets.load(preset, root), home / "runs" / name, root)
     stored = read_json(home / RECORD, SCHEMA, f"livingpaper publish {name}")
     try:  # a parameter that is newer than the publication has the value of base.yml, as it would in a preset
-        params = Params.model_validate(parameters.merge(parameters.base_values(root), stored["params"]))
+        params = Params.model_validate(presets.merge(presets.base_values(root), stored["params"]))
     except (KeyError, ValidationError):
         raise ArtifactError(
             f"{home / RECORD}: params: published by a version whose parameters today's code does not know; "

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from formation import artifacts
 from formation.cli import main
 from formation.errors import ArtifactError, FormationError
-from formation.params import load
+from formation.presets import load
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation import params as parameters
+from formation import presets
 from formation.artifacts import create_run, write_json
 from formation.errors import ArtifactError
 from formation.published import RECORD, SCHEMA, evidence_run, published_home
@@ -18,12 +18,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the real parameters and one published run."""
     for name in ("LIVINGPAPER_PUBLISHED", "FORMATION_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
-    source = parameters.project_root(Path(__file__).parent)
+    source = presets.project_root(Path(__file__).parent)
     (tmp_path / "params").mkdir()
     for name in ("base.yml", "smoke.yml"):
         (tmp_path / "params" / name).write_bytes((source / "params" / name).read_bytes())
     home = tmp_path / "results" / "smoke-s1"
-    params = parameters.load("smoke", source).model_dump(mode="json")
+    params = presets.load("smoke", source).model_dump(mode="json")
     params["training"]["steps"] = 7
     write_json(home / RECORD, {"schema": SCHEMA, "params": params, "files": {FILE: {}}})
     write_json(home / FILE, {"schema": "x/1", "from": "published"})

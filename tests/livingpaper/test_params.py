@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import formation.errors
-import formation.params
+import formation.presets
 from livingpaper import params
 from livingpaper.errors import ParamsError
 from tests.livingpaper.conftest import TINY
@@ -32,13 +32,13 @@ MAPPINGS = st.dictionaries(st.text("abc", max_size=1), DATA)
 
 @given(MAPPINGS, MAPPINGS)
 def test_merging_is_the_laboratorys(below: dict[str, Any], above: dict[str, Any]) -> None:
-    assert params.merge(below, above) == formation.params.merge(below, above)
+    assert params.merge(below, above) == formation.presets.merge(below, above)
 
 
 @pytest.mark.parametrize("preset", params.presets(ROOT))
 def test_presets_resolve_to_what_the_laboratory_reads(preset: str) -> None:
     study = params.load_study(ROOT, preset)
-    theirs = formation.params.load(preset, ROOT)
+    theirs = formation.presets.load(preset, ROOT)
     assert study.runs == tuple(f"{preset}-s{seed}" for seed in theirs.seeds)
     assert study.params == theirs.model_dump(mode="json", exclude_unset=True)
 
@@ -50,7 +50,7 @@ def test_both_halves_refuse_the_same_chains(tmp_path: Path, over: str, told: str
     with pytest.raises(ParamsError) as ours:
         params.load_study(tmp_path, "mine")
     with pytest.raises(formation.errors.ParamsError) as theirs:
-        formation.params.load("mine", tmp_path)
+        formation.presets.load("mine", tmp_path)
     assert told in str(ours.value)
     assert str(ours.value) == str(theirs.value)
 
@@ -139,7 +139,7 @@ def test_a_name_too_long_for_files_is_no_preset(tmp_path: Path) -> None:
     (tmp_path / "params").mkdir()
     for length in (80, 81):
         (tmp_path / f"params/{'a' * length}.yml").write_text("seeds: [1]\n")
-    assert params.presets(tmp_path) == ["a" * 80] == formation.params.presets(tmp_path)
+    assert params.presets(tmp_path) == ["a" * 80] == formation.presets.presets(tmp_path)
 
 
 @pytest.mark.parametrize("seeds", ["3", "[]", "[1, 1]", "[-1]", "[1.5]", "[true]", '["1"]', "null", "{a: 1}"])

@@ -101,7 +101,7 @@ def _weight_dynamics(
 
 def loss_gradient(model: Transformer, frame: DynamicsFrame) -> dict[str, Tensor]:
     """Gradient of the training loss (nats per target token, float32) on the frame's training streams, by parameter."""
-    how = Execution("cpu", "float32", torch.get_num_threads(), torch.__version__, "")
+    how = Execution("cpu", "float32", torch.get_num_threads(), torch.__version__, "", "kept")
     targets = int((frame.training[:, 1:] != Special.PAD).sum())
     total: dict[str, Tensor] = {}
     with torch.inference_mode(False), torch.enable_grad():

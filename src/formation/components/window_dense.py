@@ -132,7 +132,8 @@ def why_not_here(run: Run, step: int) -> str | None:
         now = choose_execution(run.params.training, then["device"]).as_dict()
     except TrainingError as error:
         return str(error)
-    apart = [f"{field} was {then[field]!r}, here it is {now[field]!r}" for field in now if then[field] != now[field]]
+    differing = [field for field in now if then.get(field) != now[field]]
+    apart = [f"{field} was {then.get(field)!r}, here it is {now[field]!r}" for field in differing]
     return "; ".join(apart) or None
 
 

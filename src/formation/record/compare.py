@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from formation import artifacts
-from formation import params as parameters
+from formation import artifacts, presets
 from formation.artifacts import Run
 from formation.errors import ArtifactError
 from formation.record.evidence import BIRTHS
@@ -34,10 +33,10 @@ def compare_births(preset: str, root: Path | None = None) -> Path:
 
     Runs that were not analysed are listed with the reason; raises `ArtifactError` if that is all of them.
     """
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     found: dict[str, dict[str, Entry]] = {}
     missing: list[dict[str, str]] = []
-    for seed in parameters.load(preset, root).seeds:
+    for seed in presets.load(preset, root).seeds:
         name = f"{preset}-s{seed}"
         try:
             found[name] = _entries(artifacts.open_run(name, root))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from formation import artifacts
+from formation import artifacts, presets
 from formation import params as parameters
 from formation.errors import ArtifactError, FormationError
 from formation.params import IDENTITY
@@ -50,7 +50,7 @@ def compare_factor(name: str, root: Path | None = None) -> Path:
     Runs without evidence are listed with the reason. Raises `ArtifactError` if none of the baseline or none of the
     levels has any, or if runs are of different length.
     """
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     factor = load_factor(name, root)
     found: dict[str, list[Found]] = {}
     missing: dict[str, list[Entry]] = {}
@@ -65,7 +65,7 @@ def compare_factor(name: str, root: Path | None = None) -> Path:
 
 def compare_all(root: Path | None = None) -> list[Path]:
     """Write the screen of every factor of which there are runs; the others are named with what they lack."""
-    root, paths = root or parameters.project_root(), []
+    root, paths = root or presets.project_root(), []
     for name in factor_names(root):
         try:
             paths.append(compare_factor(name, root))
@@ -76,7 +76,7 @@ def compare_all(root: Path | None = None) -> list[Path]:
 
 def load_screen(name: str, root: Path | None = None) -> dict[str, Any] | None:
     """The screen of a factor, as compared here or as published in `results/factors/`; `None` if there is neither."""
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     home = published_home(FOLDER.rpartition("/")[2], root) or artifacts.artifacts_folder(root)
     path = home / FOLDER / f"{name}.json"
     artifacts.record_read(path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from formation import params as parameters
+from formation import presets
 from formation.errors import ParamsError
 from formation.params import IDENTITY, Params
 
@@ -40,29 +40,29 @@ class Factor:
 
 def factor_names(root: Path) -> list[str]:
     """Every factor that some preset varies."""
-    named = (parameters.factor_of(preset, root) for preset in parameters.presets(root))
+    named = (presets.factor_of(preset, root) for preset in presets.presets(root))
     return sorted({name for name in named if name is not None})
 
 
 def load_factor(name: str, root: Path) -> Factor:
     """A factor with its levels in the order of their presets' names; an unknown one is refused with those there are."""
-    presets = [preset for preset in parameters.presets(root) if parameters.factor_of(preset, root) == name]
-    if not presets:
+    varying = [preset for preset in presets.presets(root) if presets.factor_of(preset, root) == name]
+    if not varying:
         raise ParamsError(f"factor {name!r}: no preset varies it; there are: {', '.join(factor_names(root)) or 'none'}")
-    under = {preset: parameters.lies_over(preset, root) for preset in presets}
-    for preset in presets:
-        if under[preset] is None or under[preset] != under[presets[0]]:
+    under = {preset: presets.lies_over(preset, root) for preset in varying}
+    for preset in varying:
+        if under[preset] is None or under[preset] != under[varying[0]]:
             raise ParamsError(
                 f"params {preset!r}: over = {under[preset]}: expected the levels of factor {name!r} to lie over one "
                 f"preset, such as over: {next((one for one in under.values() if one), 'quick')}"
             )
-    below = str(under[presets[0]])
-    baseline = Level(below, below, parameters.load(below, root), ())
-    return Factor(name, baseline, tuple(_level(preset, baseline.params, root) for preset in presets))
+    below = str(under[varying[0]])
+    baseline = Level(below, below, presets.load(below, root), ())
+    return Factor(name, baseline, tuple(_level(preset, baseline.params, root) for preset in varying))
 
 
 def _level(preset: str, baseline: Params, root: Path) -> Level:
-    params = parameters.load(preset, root)
+    params = presets.load(preset, root)
     text = params.factor.level if params.factor else preset
     changes = []
     for section in IDENTITY:

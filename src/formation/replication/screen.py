@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from formation import params as parameters
+from formation import presets
 from formation.artifacts import Run, create_run, open_run, read_json
 from formation.benchmark.stage import generate_for_run, load_for_run
 from formation.errors import ArtifactError, FormationError
@@ -30,7 +30,7 @@ def screen(factor: str, jobs: int = 1, root: Path | None = None) -> Path:
     """Run what is missing of a factor's runs, `jobs` at a time, compare, and return the path of the screen."""
     if not 1 <= jobs <= 256:
         raise FormationError(f"--jobs {jobs}: expected 1 to 256")
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     runs = missing_runs(factor, root)
     if jobs == 1:
         for number, name in enumerate(runs, 1):

@@ -124,7 +124,7 @@ def require_same_origin(run: Run, checkpoint: Checkpoint, how: Execution, data_d
             f"move the run's checkpoints folder away to train anew"
         )
     for field, now in how.as_dict().items():
-        if (then := about["execution"][field]) != now:
+        if (then := about["execution"].get(field)) != now:
             raise TrainingError(
                 f"{file}: {field} was {then!r}, now it is {now!r}; the run would not end in the same bytes: "
                 f"go on as it began, or move the run's checkpoints folder away to train anew"

@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,7 @@ from formation.errors import TrainingError
 from formation.params import TrainingParams
 
 CPUINFO = Path("/proc/cpuinfo")
-_BF16_FLAGS = {
-    "avx512_bf16",
-    "amx_bf16",
-}  # the processor multiplies bfloat16 itself; elsewhere it is slower than float32
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}  # the processor multiplies bfloat16 itself; elsewhere it is slower
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Execution:
     threads: int
     torch: str
     processor: str
+    denormals: str  # flushed: numbers below 1.2e-38 are zero, because each costs a hundred cycles; or kept
 
     def as_dict(self) -> dict[str, str | int]:
         """As plain JSON data."""
@@ -42,7 +41,9 @@ def choose_execution(params: TrainingParams, device: str) -> Execution:
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     processor = torch.cuda.get_device_name() if device == "cuda" else processor_name()
-    return Execution(device, choose_dtype(params.dtype, device), params.threads, torch.__version__, processor)
+    return Execution(
+        device, choose_dtype(params.dtype, device), params.threads, torch.__version__, processor, choose_denormals()
+    )
 
 
 def choose_dtype(wanted: str, device: str) -> str:
@@ -51,6 +52,14 @@ def choose_dtype(wanted: str, device: str) -> str:
         return wanted
     fast = torch.cuda.is_bf16_supported() if device == "cuda" else not _BF16_FLAGS.isdisjoint(_cpu_words("flags"))
     return "bfloat16" if fast else "float32"
+
+
+@cache  # asking sets it: never within a computation
+def choose_denormals() -> str:
+    """`flushed` where the processor can: a peaked softmax is full of them, and they double the time of a step."""
+    can = torch.set_flush_denormal(True)
+    torch.set_flush_denormal(False)
+    return "flushed" if can else "kept"
 
 
 def processor_name() -> str:
@@ -83,9 +92,11 @@ def deterministic(execution: Execution) -> Iterator[None]:
     torch.set_num_threads(execution.threads)
     torch.use_deterministic_algorithms(True)
     memory.fill_uninitialized_memory = False  # nothing reads it, and it costs an eighth of a step
+    torch.set_flush_denormal(execution.denormals == "flushed")
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)  # PyTorch's own default; it cannot be asked what it was
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
         memory.fill_uninitialized_memory = filling

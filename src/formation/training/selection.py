@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from formation import artifacts
-from formation import params as parameters
+from formation import artifacts, presets
 from formation.artifacts import Run
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.errors import ArtifactError, TrainingError
@@ -44,10 +43,10 @@ def select_reference(preset: str, root: Path | None = None) -> Path:
     The reference is the best checkpoint by held-out answer accuracy among the completed runs of the preset's seeds.
     Raises `TrainingError` if none is complete, saying of each what is missing.
     """
-    root = root or parameters.project_root()
+    root = root or presets.project_root()
     candidates: list[Candidate] = []
     incomplete: list[dict[str, str]] = []
-    for seed in parameters.load(preset, root).seeds:
+    for seed in presets.load(preset, root).seeds:
         name = f"{preset}-s{seed}"
         try:
             candidates.append(_candidate(artifacts.open_run(name, root)))

@@ -12,7 +12,7 @@ from formation.benchmark.stage import folder_of_run, generate_for_run, load_for_
 from formation.benchmark.streams import SplitName
 from formation.cli import app
 from formation.errors import ArtifactError, BenchmarkError, FormationError
-from formation.params import project_root
+from formation.presets import project_root
 
 ROOT = project_root(Path(__file__).parent)
 SMALL = ["benchmark.train_streams=20", "benchmark.evaluation_streams=6"]

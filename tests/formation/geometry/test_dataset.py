@@ -15,7 +15,7 @@ from formation.figures import dataset as figures
 from formation.figures import event_graph as graph_figure
 from formation.figures import style
 from formation.geometry.dataset import dataset_geometry_report
-from formation.params import project_root
+from formation.presets import project_root
 
 ROOT = project_root(Path(__file__).parent)
 SMALL = ["benchmark.train_streams=40", "benchmark.evaluation_streams=12"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from formation import params
+from formation import presets
 from formation.errors import ArtifactError, ParamsError
 from formation.replication.factors import compare_all, compare_factor, compared, load_screen, values_of
 from formation.replication.levels import factor_names, load_factor
@@ -64,7 +64,7 @@ def test_what_differs_and_what_it_was_made_from_is_said(root: Path) -> None:
     red = level(data, "colour-red")
     assert red["changes"] == [{"parameter": "model.heads", "baseline": 2, "level": 1}]
     assert red["level"] == "red one"
-    assert red["runs"][0]["params"] == params.load("colour-red", root).identity(1)
+    assert red["runs"][0]["params"] == presets.load("colour-red", root).identity(1)
     assert len(red["runs"][0]["evidence_sha256"]) == 64
     assert data["measures"]["retrieval_birth_step"]["unit"] == "steps"
     assert len(json.dumps(data)) < 100_000
@@ -89,7 +89,7 @@ def test_evidence_of_other_parameters_counts_as_missing(root: Path) -> None:
     give_evidence(root, "smoke", [20, 24, 28])
     give_evidence(root, "colour-red", [28, 24, 20])
     file = root / "artifacts/runs/colour-red-s1/analysis/claims_evidence.json"
-    file.write_text(file.read_text().replace(params.load("colour-red", root).identity(1), "0" * 64))
+    file.write_text(file.read_text().replace(presets.load("colour-red", root).identity(1), "0" * 64))
     assert "params is 000000000000" in level(screen(root), "colour-red")["missing"][0]["reason"]
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from formation import params as parameters
+from formation import presets
 from formation.errors import TrainingError
 from formation.training import execution
-from formation.training.execution import Execution, choose_dtype, choose_execution, deterministic
+from formation.training.execution import Execution, choose_denormals, choose_dtype, choose_execution, deterministic
 from tests.formation.training.tiny import ROOT
 
-TRAINING = parameters.load("smoke", ROOT).training
+TRAINING = presets.load("smoke", ROOT).training
 CPUINFO = (
     "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Some  Processor\nflags\t\t: fpu avx512f {}\n\n"
 )
@@ -57,6 +57,19 @@ def test_threads_and_strictness_are_put_back() -> None:
         return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filling
 
     before = settings()
-    with deterministic(Execution("cpu", "float32", 2, "", "")):
+    with deterministic(Execution("cpu", "float32", 2, "", "", "kept")):
         assert settings() == (2, True, False)
     assert settings() == before
+
+
+def test_denormals_are_flushed_while_the_execution_says_so_and_no_longer() -> None:
+    def halved() -> float:
+        return (torch.full((64,), 2.0**-126) * 0.5).max().item()  # 2^-126 is the least normal number of float32
+
+    if choose_denormals() == "kept":
+        pytest.skip("this processor cannot flush denormals")
+    with deterministic(Execution("cpu", "float32", 1, "", "", "flushed")):
+        assert halved() == 0.0
+    with deterministic(Execution("cpu", "float32", 1, "", "", "kept")):
+        assert halved() == 2.0**-127
+    assert halved() == 2.0**-127

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from formation import params as parameters
+from formation import presets
 from formation.benchmark.streams import Special
 from formation.errors import TrainingError
 from formation.params import Params
@@ -22,8 +22,8 @@ from formation.training.state import (
 )
 from tests.formation.training.tiny import ROOT, SIZES, streams
 
-CPU = Execution("cpu", "float32", 1, torch.__version__, "any")
-PARAMS = parameters.load("smoke", ROOT, SIZES)
+CPU = Execution("cpu", "float32", 1, torch.__version__, "any", "kept")
+PARAMS = presets.load("smoke", ROOT, SIZES)
 
 
 def with_training(**changes: object) -> Params:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formation import params
+from formation import params, presets
 from formation.errors import ParamsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,9 +21,9 @@ mappings = st.dictionaries(
 )
 
 
-@pytest.mark.parametrize("preset", params.presets(ROOT))
+@pytest.mark.parametrize("preset", presets.presets(ROOT))
 def test_every_preset_resolves(preset: str) -> None:
-    assert params.load(preset, ROOT).seeds
+    assert presets.load(preset, ROOT).seeds
 
 
 def test_base_explains_every_value() -> None:
@@ -60,7 +60,7 @@ def test_base_explains_every_value() -> None:
 )
 def test_a_bad_override_is_named(override: str, words: list[str]) -> None:
     with pytest.raises(ParamsError) as caught:
-        params.load("quick", ROOT, [override])
+        presets.load("quick", ROOT, [override])
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
@@ -84,7 +84,7 @@ def project(folder: Path, preset_text: str) -> Path:
 )
 def test_a_bad_file_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
     with pytest.raises(ParamsError) as caught:
-        params.load("mine", project(tmp_path, text))
+        presets.load("mine", project(tmp_path, text))
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
@@ -93,25 +93,25 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, words: list[str]) -> Non
 )
 def test_unsafe_and_unknown_runs_are_refused_with_the_presets(run: str) -> None:
     with pytest.raises(ParamsError, match="quick"):
-        params.split_run(run, ROOT)
+        presets.split_run(run, ROOT)
 
 
 def test_unknown_preset_lists_those_that_exist() -> None:
     with pytest.raises(ParamsError, match="reference"):
-        params.load("refrence", ROOT)
+        presets.load("refrence", ROOT)
 
 
 @given(mappings, mappings, mappings)
 def test_merging_is_associative(a: dict, b: dict, c: dict) -> None:
     """Laying c over (b over a) is laying (c over b) over a, wherever kinds agree along a path."""
-    left, right = params.merge(params.merge(a, b), c), params.merge(a, params.merge(b, c))
+    left, right = presets.merge(presets.merge(a, b), c), presets.merge(a, presets.merge(b, c))
     if not _kinds_clash(a, b, c):
         assert left == right
 
 
 @given(mappings)
 def test_merging_nothing_changes_nothing(a: dict) -> None:
-    assert params.merge(a, {}) == a == params.merge({}, a)
+    assert presets.merge(a, {}) == a == presets.merge({}, a)
 
 
 def _kinds_clash(*layers: dict) -> bool:
@@ -125,23 +125,23 @@ def _kinds_clash(*layers: dict) -> bool:
 
 
 def test_the_identity_of_a_run_depends_on_what_trains_it_and_nothing_else() -> None:
-    same = params.load("quick", ROOT, ["windows.p_value=0.01", "record.batch=8", "purpose=other"])
-    base = params.load("quick", ROOT)
+    same = presets.load("quick", ROOT, ["windows.p_value=0.01", "record.batch=8", "purpose=other"])
+    base = presets.load("quick", ROOT)
     assert base.identity(1) == same.identity(1)
     assert base.identity(1) != base.identity(2)
     for override in ("training.threads=2", "training.dtype=bfloat16", "model.d_ff=128", "benchmark.seed=5"):
-        assert params.load("quick", ROOT, [override]).identity(1) != base.identity(1), override
+        assert presets.load("quick", ROOT, [override]).identity(1) != base.identity(1), override
 
 
 def test_the_project_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LIVINGPAPER_PROJECT", raising=False)
-    assert params.project_root(ROOT / "src" / "formation") == ROOT
-    assert params.project_root(tmp_path) == ROOT  # papermill from anywhere: the checkout of this package
+    assert presets.project_root(ROOT / "src" / "formation") == ROOT
+    assert presets.project_root(tmp_path) == ROOT  # papermill from anywhere: the checkout of this package
     mine = project(tmp_path, "")
-    assert params.project_root(mine) == mine
+    assert presets.project_root(mine) == mine
     monkeypatch.setenv("LIVINGPAPER_PROJECT", str(tmp_path / "params"))
     with pytest.raises(ParamsError, match="LIVINGPAPER_PROJECT"):
-        params.project_root()
+        presets.project_root()
 
 
 FACTORS = sorted(file.stem for file in (ROOT / "params" / "factors").glob("*.yml"))
@@ -149,9 +149,9 @@ FACTORS = sorted(file.stem for file in (ROOT / "params" / "factors").glob("*.yml
 
 @pytest.mark.parametrize("preset", FACTORS)
 def test_a_factor_preset_varies_one_section_of_what_it_lies_over(preset: str) -> None:
-    under = params.lies_over(preset, ROOT)
+    under = presets.lies_over(preset, ROOT)
     assert under is not None
-    above, below = params.load(preset, ROOT), params.load(under, ROOT)
+    above, below = presets.load(preset, ROOT), presets.load(under, ROOT)
     changed = [name for name in params.Params.model_fields if getattr(above, name) != getattr(below, name)]
     assert set(changed) <= {"purpose", "factor", "benchmark", "model", "training"}
     assert len(set(changed) & {"benchmark", "model", "training"}) == 1
@@ -162,9 +162,9 @@ def test_a_factor_preset_varies_one_section_of_what_it_lies_over(preset: str) ->
 def test_a_factor_is_a_label_and_no_part_of_a_runs_identity(tmp_path: Path) -> None:
     root = project(tmp_path, "factor: {name: reads, level: fewer}")
     (root / "params" / "plain.yml").write_text("")
-    assert params.load("mine", root).identity(1) == params.load("plain", root).identity(1)
-    assert params.load("plain", root).factor is None
-    assert params.lies_over("mine", root) is None
+    assert presets.load("mine", root).identity(1) == presets.load("plain", root).identity(1)
+    assert presets.load("plain", root).factor is None
+    assert presets.lies_over("mine", root) is None
 
 
 @pytest.mark.parametrize(
@@ -179,5 +179,5 @@ def test_a_factor_is_a_label_and_no_part_of_a_runs_identity(tmp_path: Path) -> N
 )
 def test_a_bad_factor_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
     with pytest.raises(ParamsError) as caught:
-        params.load("mine", project(tmp_path, text))
+        presets.load("mine", project(tmp_path, text))
     assert all(word in str(caught.value) for word in words), str(caught.value)
