@@ -21,7 +21,7 @@ from formation.components.forward import (
     Part,
     Past,
     Stretch,
-    head_weight,
+    head_output,
     layer_at,
     mlp_of,
     past,
@@ -180,21 +180,13 @@ def _changes(
     for start in range(0, material.streams, batch):
         chosen = slice(start, start + batch)
         change = stand_in(component, chosen) - own_output(clean, component, chosen)
-        yield change if component.head is None else _written(model, component, change)
+        yield change if component.head is None else head_output(model, component.layer, component.head, change)
 
 
 def own_output(clean: Clean, component: Component, chosen: slice) -> Float[Tensor, "stream pos width"]:
     """What a component itself gives: `z` for a head, its output for an MLP block."""
     layer = clean.layers[component.layer]
     return layer.mlp_out[chosen] if component.head is None else layer.z[chosen, component.head]
-
-
-def _written(
-    model: Transformer, component: Component, z: Float[Tensor, "stream pos d_head"]
-) -> Float[Tensor, "stream pos d_model"]:
-    """What a head writes to the residual stream for its `z`."""
-    assert component.head is not None
-    return F.linear(z, head_weight(layer_at(model, component.layer).attn, component.head))
 
 
 def _mean(rows: Float[Tensor, "row width"], kind: Int[Tensor, "row"]) -> Float[Tensor, "kind width"]:
@@ -267,7 +259,8 @@ def _difference(
     """What the twin's output in place of the base's adds to the residual stream."""
     if component.head is None:
         return donor.mlp_out - on.take(layer.mlp_out)
-    return _written(model, component, donor.z[:, component.head] - on.take(layer.z[:, component.head]))
+    z = donor.z[:, component.head] - on.take(layer.z[:, component.head])
+    return head_output(model, component.layer, component.head, z)
 
 
 def _joined(parts: Sequence[Ablated]) -> Ablated:

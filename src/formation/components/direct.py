@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from formation.components.clean import Clean
-from formation.components.forward import head_weight, layer_at
+from formation.components.forward import head_output, layer_at
 from formation.components.material import Material
 from formation.model import Transformer
 
@@ -53,8 +53,7 @@ def head_rows(
     model: Transformer, clean: Clean, material: Material, layer: int, head: int
 ) -> Float[Tensor, "read d_model"]:
     """A head's own output at answer positions."""
-    z = clean.layers[layer].z[material.stream, head, material.position]
-    return F.linear(z, head_weight(layer_at(model, layer).attn, head))
+    return head_output(model, layer, head, clean.layers[layer].z[material.stream, head, material.position])
 
 
 def final_state(clean: Clean, material: Material) -> Float[Tensor, "read d_model"]:

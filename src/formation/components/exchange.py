@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from formation.benchmark.streams import TwinKind
 from formation.components.clean import Clean, clean_pass, rows_of
+from formation.components.direct import final_state
 from formation.components.forward import (
     Part,
-    head_weight,
+    head_output,
     layer_at,
     past,
     projected,
@@ -62,11 +63,6 @@ class Side:
             return self.clean.layers[layer].after(part)[streams]
         tokens = self.material.tokens[streams]
         return F.embedding(tokens, self.model.token) + self.model.position[: tokens.shape[1]]
-
-    @property
-    def final(self) -> Float[Tensor, "read d_model"]:
-        """The residual stream before the final LayerNorm, at answer positions."""
-        return self.clean.layers[-1].post_mlp[self.material.stream, self.material.position]
 
 
 @dataclass(frozen=True)
@@ -180,8 +176,7 @@ def _head(receiver: Side, donor: Side, layer: int, head: int) -> _Whole:
     """The receiver's stream with one head's output exchanged, each made with its own output map."""
 
     def output(of: Side, streams: slice) -> Tensor:
-        z = of.clean.layers[layer].z[streams, head]
-        return F.linear(z, head_weight(layer_at(of.model, layer).attn, head))
+        return head_output(of.model, layer, head, of.clean.layers[layer].z[streams, head])
 
     return lambda s: receiver.clean.layers[layer].post_attn[s] + (output(donor, s) - output(receiver, s))
 
@@ -204,10 +199,11 @@ def _mlp(receiver: Side, donor: Side, layer: int) -> _Whole:
 def _after_layers(receiver: Side, donor: Side) -> Iterator[Patched]:
     """The final LayerNorm's output exchanged, and what is left when the last stage is: the readout."""
     rows = torch.arange(len(receiver.material.answer))
-    before, after = unembedded(receiver.model, receiver.final), unembedded(donor.model, donor.final)
-    normed = F.linear(donor.model.norm(donor.final), receiver.model.token)
+    ours, theirs = (final_state(of.clean, of.material) for of in (receiver, donor))
+    before, after = unembedded(receiver.model, ours), unembedded(donor.model, theirs)
+    normed = F.linear(donor.model.norm(theirs), receiver.model.token)
     yield Patched(PatchKind.STAGE, FINAL_NORM, rows, normed, before, before, after)
-    stage = unembedded(receiver.model, donor.final)
+    stage = unembedded(receiver.model, theirs)
     yield Patched(PatchKind.READOUT, PatchKind.READOUT, rows, after, stage, before, after)
 
 

@@ -224,6 +224,13 @@ def projected(attn: Attention, z: Float[Tensor, "batch head pos d_head"]) -> Flo
     return F.linear(z.transpose(1, 2).flatten(2), attn.out.weight, attn.out.bias)
 
 
+def head_output(
+    model: Transformer, layer: int, head: int, z: Float[Tensor, "*rows d_head"]
+) -> Float[Tensor, "*rows d_model"]:
+    """What a head adds to the residual stream for its `z`."""
+    return F.linear(z, head_weight(layer_at(model, layer).attn, head))
+
+
 def head_weight(attn: Attention, head: int) -> Float[Tensor, "d_model d_head"]:
     """The columns of the output map that belong to a head."""
     weight: Tensor = attn.out.weight
