@@ -200,6 +200,20 @@ def compare_factors(
     compare_all() if factor is None else compare_factor(factor)
 
 
+@app.command("compare-studies")
+def compare_studies(
+    presets: Annotated[list[str] | None, typer.Argument(help="Presets; default: quick reference source.")] = None,
+) -> None:
+    """Lay births, ends and accuracy over training of studies of different size side by side.
+
+    Example: `formation compare-studies quick reference source`
+    """
+    from formation.replication.sizes import PRESETS
+    from formation.replication.sizes import compare_studies as compare
+
+    compare(presets or PRESETS)
+
+
 @app.command()
 def screen(
     factor: Annotated[str, typer.Option("--factor", help="Factor to screen.", show_default=False)],

@@ -225,10 +225,10 @@ def seed_rows(study: Study) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": record.name,
-                "retrieval": _date(found["retrieval_birth_step"]),
-                "iid": _date(found["iid_birth_step"]),
-                "heldout": _date(found["heldout_birth_step"]),
-                "ood": _date(found["ood_birth_step"]),
+                "retrieval": date_text(found["retrieval_birth_step"]),
+                "iid": date_text(found["iid_birth_step"]),
+                "heldout": date_text(found["heldout_birth_step"]),
+                "ood": date_text(found["ood_birth_step"]),
                 "iid_final": found["iid_accuracy_final"]["value"],
                 "heldout_final": found["heldout_accuracy_final"]["value"],
                 "ood_final": found["ood_accuracy_final"]["value"],
@@ -266,7 +266,7 @@ def _interval(birth: dict[str, Any]) -> str | None:
     return f"{birth['low']}–{'?' if birth['high'] is None else birth['high']}"
 
 
-def _date(entry: dict[str, Any]) -> str:
+def date_text(entry: dict[str, Any]) -> str:
     """A birth in a table: step with interval, or why there is none."""
     if entry["value"] is None:
         return str(entry["reason"]).split(":")[0]

@@ -8,7 +8,6 @@ for the number of levels and measures.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,13 @@ from formation import params as parameters
 from formation.errors import ArtifactError, FormationError
 from formation.params import IDENTITY
 from formation.published import evidence_run, published_home
-from formation.record.evidence import BIRTHS, FINALS
 from formation.record.evidence import FILE as EVIDENCE
-from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
 from formation.replication.exact import exact_test
+from formation.replication.found import MEASURES, Entry, Found, below, find_evidence
 from formation.replication.levels import Factor, Level, factor_names, load_factor
 
 SCHEMA = "factor-screen/1"
 FOLDER = "studies/factors"
-FINAL = ("iid_accuracy_final", "heldout_accuracy_final", "ood_accuracy_final", "key_twin_flip_final")
-MEASURES = {name: where[2] for name, where in BIRTHS.items()} | {name: FINALS[name][2] for name in FINAL}
-
-Entry = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Found:
-    """One run: its identity, the digest of its evidence, its last step, and an entry for every measure."""
-
-    run: str
-    params: str
-    evidence: str
-    last_step: int
-    entries: dict[str, Entry]
 
 
 def compare_factor(name: str, root: Path | None = None) -> Path:
@@ -70,7 +53,7 @@ def compare_all(root: Path | None = None) -> list[Path]:
         try:
             paths.append(compare_factor(name, root))
         except ArtifactError as error:
-            print(f"not compared: {_below(str(error), root)}")
+            print(f"not compared: {below(str(error), root)}")
     return paths
 
 
@@ -116,33 +99,16 @@ def _gather(level: Level, factor: str, root: Path) -> tuple[list[Found], list[En
         try:
             found.append(_evidence(run, level, root))
         except FormationError as error:
-            reason = _below(str(error), root)
+            reason = below(str(error), root)
             missing.append({"run": run, "reason": reason, "command": f"formation screen --factor {factor}"})
     return found, missing
 
 
 def _evidence(name: str, level: Level, root: Path) -> Found:
-    """The evidence of one run, computed here or published; refused if it was made with other parameters."""
     run = artifacts.open_run(name, root)
     if not run.path(EVIDENCE).is_file():  # what a screen computes is less than what a publication has, and goes first
         run = evidence_run(name, root)
-    data = run.json(EVIDENCE, EVIDENCE_SCHEMA, f"formation birth-window-analyze --run {name}")
-    then, now = str(data["source"]["params"]), level.params.identity(run.seed)
-    if then != now:
-        raise ArtifactError(f"{run.path(EVIDENCE)}: params is {then[:12]}, but {name} has {now[:12]} today")
-    entries = {measure: {key: data[measure].get(key) for key in _KEPT} for measure in MEASURES}
-    return Found(name, now, artifacts.file_digest(run.path(EVIDENCE)), int(data["checkpoints"]["last_step"]), entries)
-
-
-_KEPT = ("value", "low", "high", "n", "unit", "reason")
-
-
-def _below(text: str, root: Path) -> str:
-    """A message with files named as the project calls them."""
-    named = {artifacts.artifacts_folder(root): "artifacts", root: "."}
-    for folder, name in named.items():
-        text = text.replace(f"{folder.resolve()}/", f"{name}/").replace(f"{folder}/", f"{name}/")
-    return text.replace("./", "")
+    return find_evidence(run, level.params.identity(run.seed))
 
 
 def _require_comparable(
@@ -198,7 +164,7 @@ def _level_json(
         "baseline": is_baseline,
         "params": parameters.digest(params),
         "changes": [{"parameter": key, "baseline": then, "level": now} for key, then, now in level.changes],
-        "runs": [_run_json(one) for one in found],
+        "runs": [one.as_json() for one in found],
         "missing": list(missing),
         "compared": {
             name: compared(
@@ -207,11 +173,6 @@ def _level_json(
             for name in MEASURES
         },
     }
-
-
-def _run_json(found: Found) -> Entry:
-    entries = {name: {key: entry[key] for key in entry if key != "unit"} for name, entry in found.entries.items()}
-    return {"run": found.run, "params": found.params, "evidence_sha256": found.evidence, "entries": entries}
 
 
 def _median(values: Sequence[float]) -> float | None:
