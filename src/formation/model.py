@@ -59,7 +59,7 @@ class Transformer(nn.Module):
         length = tokens.shape[1]
         if length > self.params.context:
             raise MeasureError(f"streams of {length} tokens; the model's context is {self.params.context}")
-        mask = _causal_mask(length, tokens.device, self.token.dtype)
+        mask = causal_mask(length, tokens.device, self.token.dtype)
         x = tap("embed", F.embedding(tokens, self.token) + self.position[:length])
         for layer in self.layers:
             x = layer(x, mask, tap)
@@ -222,6 +222,6 @@ def _initialise(model: Transformer, generator: torch.Generator) -> None:
             linear.bias.zero_()
 
 
-def _causal_mask(length: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "pos pos"]:
+def causal_mask(length: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "pos pos"]:
     """0 where a position may look (itself and before), −∞ where it may not."""
     return torch.full((length, length), -math.inf, device=device, dtype=dtype).triu(1)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.model import Attention, Layer, Tap, Transformer
+from formation.model import Attention, Layer, Tap, Transformer, causal_mask
 
 Part = Literal["attn", "mlp"]
 _UNTOUCHED = Tap()
@@ -62,7 +62,7 @@ def tail(
         return unembedded(model, x if part == "mlp" else _with_mlp(block, x))
     if part == "attn":
         x = _with_mlp(block, x)
-    mask = _causal(x)
+    mask = causal_mask(x.shape[1], x.device, x.dtype)
     for index in range(layer + 1, last):
         x = layer_at(model, index)(x, mask, _UNTOUCHED)
     return _last_layer(model, x, stream, position)
@@ -247,7 +247,3 @@ def layer_at(model: Transformer, index: int) -> Layer:
     block = model.layers[index]
     assert isinstance(block, Layer)
     return block
-
-
-def _causal(x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "pos pos"]:
-    return torch.full((x.shape[1], x.shape[1]), -math.inf, device=x.device, dtype=x.dtype).triu(1)
