@@ -13,11 +13,12 @@ from torch import Tensor
 
 from formation.artifacts import Run, open_run
 from formation.benchmark.streams import SplitName
-from formation.components.ablation import TWINS, Ablation, ablate, by_kind, components, means, nothing, resample
+from formation.components.ablation import TWINS, ablate, by_kind, components, means, nothing, resample
 from formation.components.clean import clean_pass
 from formation.components.direct import attribution, final_state, head_rows, margin_effect, mlp_rows, wrong_answers
 from formation.components.material import SCORED, Material, materials
 from formation.model import Transformer
+from formation.params import Ablation
 from formation.record.probe_set import load_probe_set
 from formation.training.state import vocabulary_size
 

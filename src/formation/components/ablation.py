@@ -34,7 +34,7 @@ from formation.components.forward import (
 from formation.components.material import Material
 from formation.components.roles import Kind
 from formation.model import Transformer
-from formation.params import Ablation as Ablation  # re-exported: what stands in for a component
+from formation.params import Ablation
 
 # the twin that a component's output is taken from
 TWINS = {Ablation.RESAMPLE_VALUE: TwinKind.VALUE, Ablation.RESAMPLE_KEY: TwinKind.KEY}

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.components.ablation import Ablated, Ablation, Component
+from formation.components.ablation import Ablated, Component
 from formation.components.material import Material, Measured, measured
 from formation.components.placebos import means_of_permuted, permuted_answers
+from formation.params import Ablation
 
 _WITH_DETAIL = (Ablation.MEAN, Ablation.RESAMPLE_KEY)
 _DETAIL = {"drop": "margin", "log_prob_drop": "log_prob", "accuracy_drop": "hit"}  # else the margin alone

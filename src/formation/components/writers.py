@@ -10,7 +10,6 @@ from torch import Tensor
 from formation.benchmark.streams import SplitName
 from formation.components.ablation import (
     TWINS,
-    Ablation,
     Component,
     ablate,
     by_kind,
@@ -36,7 +35,7 @@ from formation.components.material import SCORED, Material, Measured, measured
 from formation.components.mlps import effective_ranks, measure_neurons
 from formation.components.placebos import means_of_permuted, permuted_answers
 from formation.model import Transformer
-from formation.params import RecordParams
+from formation.params import Ablation, RecordParams
 
 _BASE = SplitName.TEST_IID  # whose mean outputs stand in for a component
 

@@ -13,7 +13,6 @@ from formation.benchmark.streams import SplitName, TwinKind
 from formation.components.ablation import (
     TWINS,
     Ablated,
-    Ablation,
     Component,
     Means,
     ablate,
@@ -29,6 +28,7 @@ from formation.components.drops import measure_drops, scores
 from formation.components.material import Material, Measured
 from formation.components.roles import Kind
 from formation.model import Transformer
+from formation.params import Ablation
 from formation.record.behaviour import answers
 from tests.formation.components.small import CONTEXT, material, random_model
 from tests.planted import Decoy, Plan, plant
