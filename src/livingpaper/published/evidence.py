@@ -9,6 +9,7 @@ from livingpaper.published.publication import load_publication
 from livingpaper.published.standing import Comparison
 from livingpaper.staleness.memo import Memo
 from livingpaper.tasks import Plan
+from livingpaper.workflow import Collection
 
 
 class Sources:
@@ -51,15 +52,28 @@ class Sources:
         return f"Evidence computed here; {count} differ from those published on {published.published}."
 
     def table(self, run: str) -> str:
-        """Every printed run, and every published study, with the source of its evidence, and how to make it again."""
+        """Every printed run, published study and collection: where its evidence is from, and how to make it again."""
         published = [study.preset for study in self._plan.studies if study.preset in self._plan.homes.published]
         scopes = dict.fromkeys([*self._plan.runs, *published])
         rows = [
             [f"**{escape(one)}**" if one == run else escape(one), escape(self.sentence(one)), *self._about(one)]
             for one in scopes
         ]
-        commands = " · ".join(dict.fromkeys(code(self._command(one)) for one in scopes))
-        return table(["run", "evidence", "code", "cost"], rows) + f"\n\nMade again by {commands}."
+        rows += [self._together(one) for one in self._plan.workflow.collections]
+        commands = [*map(self._command, scopes), *(one.regenerate for one in self._plan.workflow.collections)]
+        again = " · ".join(map(code, dict.fromkeys(commands)))
+        return table(["run", "evidence", "code", "cost"], rows) + f"\n\nMade again by {again}."
+
+    def _together(self, collection: Collection) -> list[str]:
+        """The row of a collection, which no stage makes: it is as old as it says, whatever today's code is."""
+        publication = self._plan.homes.published.get(collection.name)
+        folder = self._plan.project.artifacts / "studies" / collection.name
+        if publication is not None:
+            where = f"Published {publication.published}."
+        else:
+            where = "Made here." if folder.is_dir() else "Not made yet."
+        about = self._about(collection.name)[0] if publication is not None or folder.is_dir() else ""
+        return [escape(collection.name), escape(f"{collection.says} {where}"), about, ""]
 
     def _about(self, run: str) -> tuple[str, str]:
         """Version and cost of what was published; what is computed here is of today's version."""

@@ -9,7 +9,9 @@ from livingpaper.command import run_publish
 from livingpaper.errors import ParamsError, PublicationError, StageFailed, WorkflowError
 from livingpaper.files import bytes_digest
 from livingpaper.project import Project
+from livingpaper.published.evidence import Sources
 from livingpaper.published.publication import load_publication
+from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.reads import recorded_reads
 from livingpaper.tasks import Plan
 from tests.livingpaper.conftest import Paper
@@ -110,3 +112,20 @@ def _results(paper: Paper) -> Path:
     folder = paper.root / "results"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def test_the_paper_lists_a_collection_with_the_command_that_makes_it(paper: Paper) -> None:
+    def row() -> str:
+        plan = plan_of(paper.root)
+        told = Sources(plan, Memo(plan.project.build / "memo.json")).table("tiny-s1")
+        assert "`python -m tinylab.across`" in told.splitlines()[-1]
+        return next(line for line in told.splitlines() if "across" in line).replace("\\", "")
+
+    assert "What differs between presets. Made here." in row()
+    run_publish("across")
+    published = load_publication(Project(paper.root), "across")
+    assert published is not None
+    assert f"Published {published.published}." in row()
+    (paper.root / "results").rename(paper.root / "elsewhere")
+    (paper.root / "artifacts/studies/across").rename(paper.root / "away")
+    assert "Not made yet." in row()
