@@ -11,18 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from formation.components.material import Material
-from formation.components.sample import States, as_array, centred, draw_sample, sample_states
-from formation.model import Transformer
-from formation.params import RecordParams
+from formation.components.sample import States, as_array, centred
 
 RANKS = ("stable_rank", "participation_ratio", "entropy_rank")
 ROUNDING = 1e-10  # variance below this share of the mean square is what rounding leaves of equal rows in float32
-
-
-def measure_spectra(model: Transformer, material: Material, record: RecordParams) -> dict[str, dict[str, float | None]]:
-    """The ranks of the model's states on the sample of `material`: {`<stage>/<role>`: {rank: directions}}."""
-    return measure_dimensionality(sample_states(model, draw_sample(material, record)))
 
 
 def measure_dimensionality(states: States) -> dict[str, dict[str, float | None]]:
@@ -44,7 +36,8 @@ def spectrum_ranks(values: Float[Tensor, "problem d"]) -> Mapping[str, Float[Ten
 
     Stable rank ‖A‖_F² / ‖A‖_2² = Σλ / max λ (Rudelson & Vershynin 2007, J. ACM 54:21); participation ratio (Σλ)² / Σλ²
     (Gao et al. 2017, bioRxiv 214262); entropy rank exp H(λ / Σλ), the effective rank of Roy & Vetterli (2007, EUSIPCO)
-    on eigenvalues where theirs is on singular values.
+    on eigenvalues, squared singular values, where theirs is on singular values: at most theirs, k equal directions give
+    k in both.
     """
     total = values.sum(-1)
     share = values / total[:, None]

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from formation.components.clean import Clean
+from formation.components.dimensionality import spectrum, spectrum_ranks
 from formation.components.material import Material, Measured, measured
 
 
@@ -25,14 +26,6 @@ def effective_ranks(clean: Clean) -> dict[str, float]:
 
 @torch.inference_mode()
 def entropy_rank(rows: Float[Tensor, "row width"]) -> float:
-    """exp of the entropy of the centred covariance's spectrum, its eigenvalues normalised to sum to 1; 0 if all rows
-    are equal.
-
-    Eigenvalues are squared singular values, so this is at most Roy & Vetterli's effective rank (EUSIPCO 2007), which
-    takes the singular values themselves; k equal directions give k in both.
-    """
-    centred = rows.double() - rows.double().mean(0)
-    gram = centred.T @ centred if len(rows) >= rows.shape[1] else centred @ centred.T
-    spectrum = torch.linalg.eigvalsh(gram).clamp(min=0)
-    total = spectrum.sum()
-    return float(torch.special.entr(spectrum / total).sum().exp()) if total > 0 else 0.0
+    """The entropy rank of `spectrum_ranks`, taken in float64; 0 where all rows are the same."""
+    rank = spectrum_ranks(spectrum(rows.double()[None]))["entropy_rank"]
+    return float(rank.nan_to_num(0.0))

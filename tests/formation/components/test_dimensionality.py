@@ -10,7 +10,7 @@ from torch import Tensor
 from formation.benchmark.streams import SplitName
 from formation.components import dimensionality
 from formation.components.roles import Role
-from formation.components.sample import States
+from formation.components.sample import States, draw_sample, sample_states
 from formation.components.states import stages
 from tests.formation.components import small
 
@@ -73,8 +73,8 @@ def test_noise_fills_its_space() -> None:
 
 
 def test_every_stage_and_role_of_a_model_is_measured() -> None:
-    model = small.random_model()
-    spectra = dimensionality.measure_spectra(model, small.material()[SplitName.TEST_IID], small.RECORD)
+    sample = draw_sample(small.material()[SplitName.TEST_IID], small.RECORD)
+    spectra = dimensionality.measure_dimensionality(sample_states(small.random_model(), sample))
     assert list(spectra) == [f"{stage}/{role}" for stage in stages(2) for role in Role]
     for figures in spectra.values():
         assert all(value is not None and 1 <= value <= 16 for value in figures.values())
