@@ -4,14 +4,13 @@ Margins, drops and entropies are in nats, accuracies and attention in [0, 1]; fi
 behind them, stream by stream, are in `analysis/components/`. `docs/artifacts.md` describes every field in words.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from formation.benchmark.streams import SplitName
 from formation.components.material import Measured
 from formation.params import Frozen
-from formation.record.rows import Source
+from formation.record.lines import SweepRow, row_from, row_json
 
 SCHEMA = "component-metrics/1"
 
@@ -32,13 +31,9 @@ class Spectrum(Frozen):
     entropy_rank: float | None
 
 
-class ComponentRow(Frozen):
-    """One checkpoint; `checkpoint` is the digest of its file, `beside` of those its dynamics compare it with."""
+class ComponentRow(SweepRow):
+    """One checkpoint's components; `beside` has digests of the checkpoints its dynamics compare it with."""
 
-    run: str
-    step: int
-    source: Source
-    checkpoint: str
     beside: dict[str, str]  # `previous`, `before_previous`, `final`
     metrics: dict[SplitName, dict[str, dict[str, float | None]]]  # split → component → metric
     # component → what its weights alone say, or its hidden states, split by split
@@ -58,17 +53,9 @@ def metrics_of(every: Iterable[Measured]) -> dict[SplitName, dict[str, dict[str,
 
 def as_json(row: ComponentRow) -> dict[str, Any]:
     """A row as JSON data, figures rounded to 1e-6."""
-    return {"schema": SCHEMA, **_rounded(row.model_dump(mode="json"))}
+    return row_json(SCHEMA, row)
 
 
 def from_json(data: dict[str, Any]) -> ComponentRow:
     """A row read from JSON data."""
-    return ComponentRow.model_validate_json(json.dumps({k: v for k, v in data.items() if k != "schema"}))
-
-
-def _rounded(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_rounded(value) for value in data]
-    return round(data, 6) if isinstance(data, float) else data
+    return row_from(ComponentRow, data)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import ValidationError
 
 from formation import artifacts
 from formation.artifacts import Run
@@ -18,9 +17,9 @@ from formation.benchmark.streams import SplitName
 from formation.components.files import FOLDER, METRICS
 from formation.components.material import Measured
 from formation.components.rows import SCHEMA as ROW_SCHEMA
-from formation.components.rows import ComponentRow, as_json, from_json
+from formation.components.rows import ComponentRow, as_json
 from formation.errors import ArtifactError
-from formation.record.rows import Source
+from formation.record.lines import Source, read_rows, row_in
 
 SCHEMA = "checkpoint-components/1"
 DATED = SplitName.TEST_IID  # whose births are dated and windows found; the other splits are measured beside it
@@ -68,7 +67,7 @@ def read_row(run: Run, step: int) -> ComponentRow:
     """The finished row of a checkpoint; `ArtifactError` if there is none or its file is damaged."""
     path = components_path(run, step)
     _, about = artifacts.read_arrays(path, SCHEMA, remedy(run))
-    return _parsed(path, about["row"], run)
+    return row_in(path, ComponentRow, about["row"], remedy(run))
 
 
 def load_sums(run: Run, row: ComponentRow) -> dict[SplitName, Sums]:
@@ -93,33 +92,12 @@ def load_rows(run: Run, source: Source) -> list[ComponentRow]:
     artifacts.record_read(path)
     if not path.is_file():
         return []
-    rows = [_parsed(path, data, run) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy(run))]
-    for row in rows:
-        if row.run != run.name:
-            raise ArtifactError(f"{path}: run is {row.run!r}, expected {run.name!r}; run: {remedy(run)}")
-        for field, expected in source.model_dump().items():
-            found = getattr(row.source, field)
-            if found != expected:
-                raise ArtifactError(
-                    f"{path}: step {row.step}: {field} is {found[:12]}, but the run has {expected[:12]}; "
-                    f"run: {remedy(run)}"
-                )
-    return rows
+    return read_rows(path, ROW_SCHEMA, ComponentRow, run, source, remedy(run))
 
 
 def remedy(run: Run) -> str:
     """The command that makes these files."""
     return f"formation component-sweep --run {run.name}"
-
-
-def _parsed(path: Path, data: dict[str, Any], run: Run) -> ComponentRow:
-    """A row read from JSON data; what does not fit the schema is an `ArtifactError` naming the first wrong field."""
-    try:
-        return from_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise ArtifactError(f"{path}: step {data.get('step')}: {field}: {first['msg']}; run: {remedy(run)}") from None
 
 
 def _arrays(split: SplitName, found: Sequence[Measured]) -> dict[str, Any]:

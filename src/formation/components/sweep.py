@@ -13,6 +13,7 @@ from pathlib import Path
 
 from formation import artifacts
 from formation.artifacts import Run
+from formation.benchmark.generate import Dataset
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.components.dimensionality import measure_dimensionality
@@ -24,14 +25,12 @@ from formation.components.rows import ComponentRow, as_json, from_json, metrics_
 from formation.components.sample import Sample, sample_states
 from formation.components.store import components_path, read_row, write_components
 from formation.components.writers import measure_writers
-from formation.errors import ArtifactError
-from formation.lock import only_one
 from formation.model import Transformer
-from formation.progress import track
-from formation.record.probe_set import load_probe_set
-from formation.record.rows import Source
+from formation.params import RecordParams
+from formation.record.lines import Source
+from formation.record.probe_set import ProbeSet, load_probe_set
+from formation.record.resumable import checkpoint_digests, finished_rows, measure_rest, only_sweep
 from formation.record.sources import source_of
-from formation.record.sweep import checkpoint_digests, differences, one_thread, remove_leftovers
 from formation.training import checkpoints
 from formation.training.state import Streams
 
@@ -55,28 +54,31 @@ def component_sweep(run: Run) -> Path:
     dataset, probe = load_for_run(run), load_probe_set(run)
     source = source_of(run, probe)
     digests = checkpoint_digests(run)
-    with only_one(run, LOCK, "measured", ArtifactError):
-        remove_leftovers(run.path(FOLDER))
-        finished = _finished(run, source, digests)
+    with only_sweep(run, LOCK, FOLDER):
+        finished = finished_rows(run, source, digests, components_path, read_row, lambda row: _moved(row, digests))
         if len(finished) < len(digests):
-            record = run.params.record
-            material = materials(probe, record)
-            validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
-            frames = _Frames(
-                material,
-                probe_frame(validation, material, record),
-                dynamics_frame(material, Streams(train.tokens, train.length), record),
+            frames = _frames(dataset, probe, run.params.record)
+            models = _Models(run, frames.dynamics.sample)
+            measure_rest(
+                f"{run.name} components",
+                digests,
+                finished,
+                lambda step: _measure(run, models, step, source, digests, frames),
             )
-            with one_thread(), track(f"{run.name} components", len(digests), "checkpoints", start=len(finished)) as bar:
-                models = _Models(run, frames.dynamics.sample)
-                for step in digests:
-                    if step not in finished:
-                        finished[step] = _measure(run, models, step, source, digests, frames)
-                        bar.advance()
     path = run.path(METRICS)
     artifacts.write_jsonl(path, (as_json(finished[step]) for step in digests))
     print(f"{run.name}: components of {len(digests)} checkpoints")
     return path
+
+
+def _frames(dataset: Dataset, probe: ProbeSet, record: RecordParams) -> _Frames:
+    material = materials(probe, record)
+    validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
+    return _Frames(
+        material,
+        probe_frame(validation, material, record),
+        dynamics_frame(material, Streams(train.tokens, train.length), record),
+    )
 
 
 class _Models:
@@ -134,24 +136,7 @@ def _beside(digests: Mapping[int, str], step: int) -> dict[str, str]:
     return {name: digests[steps[at]] for name, at in places.items() if at >= 0}
 
 
-def _finished(run: Run, source: Source, digests: Mapping[int, str]) -> dict[int, ComponentRow]:
-    """Rows of the checkpoints finished from the same source, by step; what cannot be used is named, once a reason."""
-    rows: dict[int, ComponentRow] = {}
-    reasons: dict[str, list[int]] = {}
-    for step, checkpoint in digests.items():
-        if not components_path(run, step).is_file():
-            continue
-        try:
-            row = read_row(run, step)
-        except ArtifactError as error:
-            reasons.setdefault(str(error), []).append(step)
-            continue
-        if (row.run, row.step, row.source, row.checkpoint) != (run.name, step, source, checkpoint):
-            reasons.setdefault(differences(row, source, checkpoint), []).append(step)
-        elif row.beside != _beside(digests, step):
-            reasons.setdefault("a checkpoint they are compared with has changed since", []).append(step)
-        else:
-            rows[step] = row
-    for reason, steps in reasons.items():
-        print(f"{run.name}: {len(steps)} checkpoint(s) from step {steps[0]} on are measured again: {reason}")
-    return rows
+def _moved(row: ComponentRow, digests: Mapping[int, str]) -> str:
+    """Why a row of this sweep's source cannot be used, empty if it can."""
+    same = row.beside == _beside(digests, row.step)
+    return "" if same else "a checkpoint they are compared with has changed since"

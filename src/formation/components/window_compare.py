@@ -21,13 +21,14 @@ from formation.components.exchange import PatchKind, Side, count_patches, exchan
 from formation.components.fractions import METRICS, NO_CHANGE, UNITS, Gain, change_of, differs, fraction, gains, values
 from formation.components.material import SCORED, Material, materials
 from formation.components.window_dense import Stretch, choose_stretch, measure_window, series_json, why_not_here
-from formation.errors import ArtifactError, TrainingError
+from formation.errors import TrainingError
 from formation.model import Transformer
 from formation.progress import track
+from formation.record.lines import require_source
 from formation.record.probe_set import load_probe_set
 from formation.record.reports import SCHEMA as ANALYSIS_SCHEMA
+from formation.record.resumable import one_thread
 from formation.record.sources import source_of
-from formation.record.sweep import one_thread
 from formation.record.windows import ANALYSIS
 from formation.statistics import resamples
 from formation.training import checkpoints
@@ -72,11 +73,7 @@ def compare_windows(run: Run) -> Path:
     remedy = f"formation birth-window-analyze --run {run.name}"
     analysis = run.json(ANALYSIS, ANALYSIS_SCHEMA, remedy)
     probe = load_probe_set(run)
-    for field, expected in source_of(run, probe).model_dump().items():
-        if (found := analysis["source"][field]) != expected:
-            raise ArtifactError(
-                f"{run.path(ANALYSIS)}: {field} is {found[:12]}, but the run has {expected[:12]}; run: {remedy}"
-            )
+    require_source(str(run.path(ANALYSIS)), analysis["source"], source_of(run, probe), remedy)
     setting = _setting(run, materials(probe, run.params.record))
     found = [compare_window(setting, window) for window in analysis["windows"]]
     path = run.path(COMPARISON)

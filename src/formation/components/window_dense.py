@@ -24,7 +24,7 @@ from formation.components.roles import Role
 from formation.errors import TrainingError
 from formation.model import Transformer
 from formation.params import WindowParams
-from formation.record.sweep import one_thread
+from formation.record.resumable import one_thread
 from formation.statistics import interval, ratio_draws
 from formation.training import checkpoints
 from formation.training.execution import choose_execution

@@ -10,9 +10,10 @@ from pathlib import Path
 from formation import artifacts
 from formation.artifacts import Run
 from formation.errors import ArtifactError
+from formation.record.lines import Source, read_rows, row_in
 from formation.record.outcomes import Outcomes, from_arrays, to_arrays
 from formation.record.rows import SCHEMA as ROW_SCHEMA
-from formation.record.rows import Row, Source, as_json, from_json
+from formation.record.rows import Row, as_json
 
 SCHEMA = "checkpoint-reads/2"
 METRICS = "analysis/checkpoint_metrics.jsonl"
@@ -32,8 +33,9 @@ def write_reads(run: Run, outcomes: Outcomes, row: Row) -> None:
 
 def read_row(run: Run, step: int) -> Row:
     """The finished row of a checkpoint; `ArtifactError` if there is none or its file is damaged."""
-    _, about = artifacts.read_arrays(reads_path(run, step), SCHEMA, remedy(run))
-    return from_json(about["row"])
+    path = reads_path(run, step)
+    _, about = artifacts.read_arrays(path, SCHEMA, remedy(run))
+    return row_in(path, Row, about["row"], remedy(run))
 
 
 def load_rows(run: Run, source: Source) -> list[Row]:
@@ -42,11 +44,9 @@ def load_rows(run: Run, source: Source) -> list[Row]:
     Raises `ArtifactError` if there is none, or it is a sweep of other parameters, benchmark or probe set, naming both.
     """
     path = run.path(METRICS)
-    rows = [from_json(data) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy(run))]
+    rows = read_rows(path, ROW_SCHEMA, Row, run, source, remedy(run))
     if not rows:
         raise ArtifactError(f"{path}: no rows; delete it and run: {remedy(run)}")
-    for row in rows:
-        _require_same(path, row, run, source)
     return rows
 
 
@@ -65,14 +65,3 @@ def load_outcomes(run: Run, rows: Sequence[Row]) -> list[Outcomes]:
 def remedy(run: Run) -> str:
     """The command that makes these files."""
     return f"formation checkpoint-sweep --run {run.name}"
-
-
-def _require_same(path: Path, row: Row, run: Run, source: Source) -> None:
-    if row.run != run.name:
-        raise ArtifactError(f"{path}: run is {row.run!r}, expected {run.name!r}; run: {remedy(run)}")
-    for field, expected in source.model_dump().items():
-        found = getattr(row.source, field)
-        if found != expected:
-            raise ArtifactError(
-                f"{path}: step {row.step}: {field} is {found[:12]}, but the run has {expected[:12]}; run: {remedy(run)}"
-            )

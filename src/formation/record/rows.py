@@ -5,12 +5,12 @@ Figures are rounded to 1e-6; the exact per-read outcomes are in `analysis/reads/
 field in words.
 """
 
-import json
 from enum import StrEnum
 from typing import Any
 
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.params import Frozen
+from formation.record.lines import SweepRow, row_from, row_json
 
 SCHEMA = "checkpoint-metrics/2"
 
@@ -105,39 +105,18 @@ class TwinRow(Frozen):
     unaffected: UnaffectedRow
 
 
-class Source(Frozen):
-    """What a sweep was made from: digests of the run's parameters, dataset, probe set and record parameters."""
+class Row(SweepRow):
+    """One checkpoint's behaviour."""
 
-    params: str
-    benchmark: str
-    probe_set: str
-    record: str
-
-
-class Row(Frozen):
-    """One checkpoint; `checkpoint` is the digest of its file."""
-
-    run: str
-    step: int
-    source: Source
-    checkpoint: str
     splits: dict[SplitName, SplitRow]
     twins: dict[SplitName, dict[TwinKind, TwinRow]]
 
 
 def as_json(row: Row) -> dict[str, Any]:
     """A row as JSON data, figures rounded to 1e-6."""
-    return {"schema": SCHEMA, **_rounded(row.model_dump(mode="json"))}
+    return row_json(SCHEMA, row)
 
 
 def from_json(data: dict[str, Any]) -> Row:
     """A row read from JSON data."""
-    return Row.model_validate_json(json.dumps({key: value for key, value in data.items() if key != "schema"}))
-
-
-def _rounded(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_rounded(value) for value in data]
-    return round(data, 6) if isinstance(data, float) else data
+    return row_from(Row, data)

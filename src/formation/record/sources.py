@@ -2,8 +2,8 @@
 
 from formation import params as parameters
 from formation.artifacts import Run
+from formation.record.lines import Source
 from formation.record.probe_set import ProbeSet
-from formation.record.rows import Source
 
 # the other record parameters only change intervals drawn from the rows
 MEASURING = ("probe_streams", "probe_seed", "batch", "placebos", "ablations")

@@ -21,8 +21,8 @@ from formation.components.rows import SCHEMA, ComponentRow, as_json, from_json
 from formation.components.store import components_path, load_rows, load_sums
 from formation.components.sweep import component_sweep
 from formation.errors import ArtifactError, FormationError, TrainingError
+from formation.record.lines import Source
 from formation.record.probe_set import generate_probe_set, load_probe_set
-from formation.record.rows import Source
 from formation.record.sources import source_of
 from formation.record.windows import analyze_birth_windows
 from formation.training import checkpoints

@@ -18,6 +18,7 @@ from formation.lock import only_one
 from formation.record import sweep
 from formation.record.probe_set import generate_probe_set, load_probe_set
 from formation.record.reads import METRICS, load_outcomes, load_rows, reads_path
+from formation.record.reads import SCHEMA as READS_SCHEMA
 from formation.record.rows import SCHEMA, Row, as_json, from_json
 from formation.record.sources import source_of
 from formation.record.summary import SUMMARY
@@ -209,6 +210,22 @@ def test_rows_of_another_run_are_refused(swept: Run) -> None:
     artifacts.write_jsonl(swept.path(METRICS), data)
     with pytest.raises(ArtifactError, match=r"run is 'smoke-s2', expected 'smoke-s1'; run: formation checkpoint-sweep"):
         load_rows(swept, source_of(swept, load_probe_set(swept)))
+
+
+def test_a_key_too_many_is_refused_in_one_line_and_measured_again(
+    swept: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, rows = recorded(swept), [json.loads(line) for line in run_lines(swept)]
+    rows[2]["splits"]["test_iid"]["tokens"]["surplus"] = 1
+    artifacts.write_jsonl(swept.path(METRICS), rows)
+    field = r"metrics\.jsonl: step 8: splits\.test_iid\.tokens\.surplus: Extra inputs .*; run: formation checkpoint-"
+    with pytest.raises(ArtifactError, match=field):
+        load_rows(swept, source_of(swept, load_probe_set(swept)))
+    arrays, about = artifacts.read_arrays(reads_path(swept, 8), READS_SCHEMA)
+    artifacts.write_arrays(reads_path(swept, 8), arrays, about | {"row": rows[2]})
+    checkpoint_sweep(swept)
+    assert "step_000008.safetensors: step 8: splits.test_iid.tokens.surplus" in capsys.readouterr().out
+    assert recorded(swept) == before
 
 
 def test_the_summary_says_where_the_run_ended(swept: Run) -> None:

@@ -8,8 +8,9 @@ import pytest
 from formation import artifacts
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.errors import ParamsError, TrainingError
+from formation.record.lines import Source
 from formation.record.reads import METRICS
-from formation.record.rows import Means, Quantiles, ReadsRow, Row, Source, SplitRow, TokensRow, TwinRow, UnaffectedRow
+from formation.record.rows import Means, Quantiles, ReadsRow, Row, SplitRow, TokensRow, TwinRow, UnaffectedRow
 from formation.record.rows import as_json as row_json
 from formation.training.loop import RECORD
 from formation.training.loop import SCHEMA as RECORD_SCHEMA
