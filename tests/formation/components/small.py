@@ -54,3 +54,13 @@ def random_model(seed: int = 0, width: int = 16, std: float = 0.4) -> Transforme
     shape = ModelParams(d_model=width, layers=2, heads=2, d_ff=24, context=CONTEXT, embedding_std=1.0, matrix_std=std)
     vocabulary = dataset().splits[SplitName.TEST_IID].vocabulary.size
     return Transformer(shape, vocabulary, torch.Generator().manual_seed(seed)).eval()
+
+
+def shifted(seed: int, std: float) -> Transformer:
+    """A float64 model whose biases and norms are not the identity either."""
+    model, generator = random_model(seed, std=std).double(), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return model

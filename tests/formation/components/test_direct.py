@@ -13,8 +13,7 @@ from formation.components.clean import clean_pass
 from formation.components.direct import attribution, effect_of_any, margin_effect, margin_terms, wrong_answers
 from formation.components.material import Measured
 from formation.components.writers import measure_direct
-from formation.model import Transformer
-from tests.formation.components.small import CONTEXT, material, random_model
+from tests.formation.components.small import CONTEXT, material, random_model, shifted
 from tests.planted import Plan, plant
 
 IID = SplitName.TEST_IID
@@ -23,16 +22,6 @@ IID = SplitName.TEST_IID
 def margin(logits: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
     others = logits.scatter(1, answer[:, None], -torch.inf).logsumexp(-1)
     return logits.gather(1, answer[:, None])[:, 0] - others
-
-
-def shifted(seed: int, std: float) -> Transformer:
-    """A float64 model whose biases and norms are not the identity either."""
-    model, generator = random_model(seed, std=std).double(), torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    return model
 
 
 @cache

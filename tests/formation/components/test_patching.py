@@ -1,40 +1,29 @@
-"""Replacing components and stages by given ones."""
+"""The reference itself: replacing components and stages by given ones."""
 
 import pytest
 import torch
 
 from formation.benchmark.streams import SplitName, TwinKind
-from formation.components.ablation import components, resample
+from formation.components.ablation import resample
 from formation.components.clean import clean_pass
-from formation.components.patching import patched_logits, patched_stage
 from formation.components.roles import NOWHERE, Role
 from formation.components.states import stages, states_at
 from formation.errors import MeasureError
+from tests.formation.components.patching import outputs, patched_logits, patched_stage
 from tests.formation.components.small import material, random_model
 
 MODEL = random_model(std=0.3)
 STREAMS = material()[SplitName.TEST_IID]
 TWIN = STREAMS.twins[TwinKind.KEY]
-BLOCKS = [f"layer_{layer}.{part}" for layer in range(2) for part in ("attn.head_out", "mlp.out")]
-
-
-def outputs(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-    with torch.inference_mode():
-        _, kept = MODEL.run(tokens, keep=BLOCKS)
-    parts = {}
-    for component in components(MODEL):
-        whole = kept[f"layer_{component.layer}." + ("mlp.out" if component.head is None else "attn.head_out")]
-        parts[component.name] = whole if component.head is None else whole[:, component.head]
-    return parts
 
 
 def test_replacing_all_by_themselves_changes_no_bit() -> None:
     plain = patched_logits(MODEL, STREAMS, {}, len(STREAMS.tokens))
-    assert torch.equal(patched_logits(MODEL, STREAMS, outputs(STREAMS.tokens), len(STREAMS.tokens)), plain)
+    assert torch.equal(patched_logits(MODEL, STREAMS, outputs(MODEL, STREAMS.tokens), len(STREAMS.tokens)), plain)
 
 
 def test_one_replaced_by_the_twins_is_resampling() -> None:
-    donor = outputs(TWIN.tokens)
+    donor = outputs(MODEL, TWIN.tokens)
     found = resample(MODEL, clean_pass(MODEL, STREAMS, 16), STREAMS, TwinKind.KEY, 16)
     for component, ablated in found.items():
         logits = patched_logits(MODEL, STREAMS, {component.name: donor[component.name]}, 16)
@@ -44,7 +33,7 @@ def test_one_replaced_by_the_twins_is_resampling() -> None:
 @torch.inference_mode()
 def test_several_are_replaced_at_once() -> None:
     """All components zero: what is left is the embedding and the biases of attention."""
-    zero = {name: torch.zeros_like(whole) for name, whole in outputs(STREAMS.tokens).items()}
+    zero = {name: torch.zeros_like(whole) for name, whole in outputs(MODEL, STREAMS.tokens).items()}
     _, kept = MODEL.run(STREAMS.tokens, keep=["embed"])
     left = kept["embed"] + sum(layer.attn.out.bias for layer in MODEL.layers)
     wanted = (MODEL.norm(left) @ MODEL.token.T)[STREAMS.stream, STREAMS.position]

@@ -1,7 +1,8 @@
-"""Passes with some intermediates replaced by given ones: components everywhere, or a stage at one position of a read.
+"""The reference that ablations and exchanges are held against: passes with some intermediates replaced by given ones,
+components everywhere, or a stage at one position of a read.
 
-Everything goes through `Transformer.run`, whole passes that any replacement fits; `formation.components.ablation` does
-the common ones in less time. A replacement by what stands there already changes no bit of the logits.
+Everything goes through `Transformer.run`, whole passes that any replacement fits, slowly. A replacement by what stands
+there already changes no bit of the logits.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,18 @@ from formation.components.roles import NOWHERE
 from formation.components.states import stages
 from formation.errors import MeasureError
 from formation.model import Edit, Transformer
+
+
+@torch.inference_mode()
+def outputs(model: Transformer, tokens: Int[Tensor, "stream pos"]) -> dict[str, Float[Tensor, "stream pos d_model"]]:
+    """What every component adds to the residual stream, by name; heads without the bias they share."""
+    blocks = [f"layer_{layer}.{part}" for layer in range(len(model.layers)) for part in ("attn.head_out", "mlp.out")]
+    _, kept = model.run(tokens, keep=blocks)
+    parts = {}
+    for component in components(model):
+        whole = kept[f"layer_{component.layer}." + ("mlp.out" if component.head is None else "attn.head_out")]
+        parts[component.name] = whole if component.head is None else whole[:, component.head]
+    return parts
 
 
 @torch.inference_mode()
