@@ -5,10 +5,7 @@ Files: `step_001010.safetensors`, of the form of a checkpoint (`checkpoint/1`), 
 before the checkpoint behind them, so that a replay that was stopped goes on from the newest one.
 """
 
-import fcntl
-import os
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,13 +13,17 @@ from typing import Any
 
 from formation import artifacts
 from formation.artifacts import Run
+from formation.benchmark.stage import load_for_run
 from formation.errors import ArtifactError, TrainingError, shown
+from formation.lock import only_one
 from formation.training import checkpoints
 from formation.training.checkpoints import Checkpoint
 from formation.training.execution import Execution, choose_execution
-from formation.training.replay import FOLDER, Taken, dense, replay, replayed_steps, require_window, training_streams
-from formation.training.state import Streams, TrainingState
+from formation.training.replay import FOLDER, Taken, dense, replay, replayed_steps, require_window
+from formation.training.state import Streams, TrainingState, training_streams
 from formation.training.trace import SCHEMA, Trace
+
+LOCK = "logs/replay.lock"
 
 
 class Record(StrEnum):
@@ -58,7 +59,7 @@ def replay_window(
     if every is not None and every < 1:
         raise TrainingError(f"--every {every}: expected 1 or more, the steps between two replayed checkpoints")
     due = _due(run, first, last, every)
-    with _only_replay_of(run):
+    with only_one(run, LOCK, "replayed", TrainingError):
         _remove_leftovers(run)
         missing = [step for step in due if not _is_whole(run, step)]
         trace = _TraceFile(run, first, last, Record.GRADIENTS in record)
@@ -66,7 +67,7 @@ def replay_window(
         if (due or record) and not missing and rows is None:
             print(f"{run.name}: steps {first} to {last} have been replayed; nothing to do")
             return
-        _go_on(run, missing, trace, rows, streams or training_streams(run))
+        _go_on(run, missing, trace, rows, streams or training_streams(load_for_run(run)))
 
 
 # --- what is there, and what is to be made ---------------------------------------------------------------------------
@@ -194,23 +195,6 @@ def _nearest(run: Run, step: int) -> Checkpoint:
         if own < there <= step and _is_whole(run, there):
             return checkpoints.load_checkpoint(dense(run), there)
     return checkpoints.load_checkpoint(run, own)
-
-
-@contextmanager
-def _only_replay_of(run: Run) -> Iterator[None]:
-    """Let no two processes write a run's replay folder; a process that dies drops the lock."""
-    folder = run.path(FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise TrainingError(
-            f"{folder}: run {run.name} is being replayed by another process; wait for its end"
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leftovers(run: Run) -> None:

@@ -1,6 +1,5 @@
 """Replay: the training's own bits again, seen step by step, and nothing taken for them that is not."""
 
-import fcntl
 import multiprocessing
 import os
 import re
@@ -17,11 +16,13 @@ from formation import artifacts
 from formation.artifacts import Run
 from formation.cli import main
 from formation.errors import ArtifactError, FormationError, TrainingError
+from formation.lock import only_one
 from formation.training import checkpoints
-from formation.training.dense import Record, records, replay_window
+from formation.training.dense import LOCK, Record, records, replay_window
+from formation.training.groups import Kind
 from formation.training.replay import FOLDER, Taken, first_difference, load_replayed, replay, replayed_steps
 from formation.training.state import TrainingState
-from formation.training.trace import GROUPS, SCHEMA, group_of, update_facts
+from formation.training.trace import SCHEMA, update_facts
 from tests.formation.training.tiny import _die_at, record_of, streams, tiny_run, train_here
 
 BOTH = (Record.LOSSES, Record.GRADIENTS)
@@ -149,7 +150,7 @@ def test_groups_share_out_every_parameter(run: Run) -> None:
     window(run, 0, 6, record=BOTH)
     for row in rows(run, 0, 6):
         parts = row["groups"].values()
-        assert tuple(row["groups"]) == GROUPS
+        assert tuple(row["groups"]) == tuple(Kind)
         assert row["inner"] == pytest.approx(sum(part["inner"] for part in parts))
         for norm in ("update_norm", "clipped_gradient_norm"):
             assert row[norm] ** 2 == pytest.approx(sum(part[norm] ** 2 for part in parts))
@@ -177,15 +178,6 @@ def test_an_update_across_the_gradient_has_cosine_zero_and_none_without_one() ->
         "cosine": 0.0,
     }
     assert facts["groups"]["norms"]["cosine"] is None
-
-
-def test_every_parameter_has_its_group(run: Run) -> None:
-    names = [name for name, _ in checkpoints.load_model(run, 0).named_parameters() if ".qkv." not in name]
-    found = {name: group_of(name) for name in names}
-    assert {found[name] for name in names} == set(GROUPS) - {"attn_q", "attn_k", "attn_v"}
-    assert [name for name in names if found[name] == "embeddings"] == ["token", "position"]
-    assert found["layers.1.attn.out.bias"] == "attn_o"
-    assert found["layers.0.attn_norm.weight"] == found["norm.bias"] == "norms"
 
 
 def test_a_watcher_sees_the_batch_and_the_gradients_the_optimizer_saw(run: Run) -> None:
@@ -307,14 +299,12 @@ def test_other_streams_and_another_execution_are_refused_by_name(run: Run) -> No
 
 def test_two_replays_of_a_run_refuse_each_other(run: Run) -> None:
     window(run, 7, 8)
-    folder = os.open(run.path(FOLDER), os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with pytest.raises(TrainingError, match="smoke-s1 is being replayed by another process"):
+    with only_one(run, LOCK, "replayed", TrainingError):
+        with pytest.raises(TrainingError, match=f"smoke-s1 is being replayed by process {os.getpid()}; wait for it"):
             window(run, 7, 9)
-    finally:
-        os.close(folder)
-    window(run, 7, 9)
+        assert replayed_steps(run) == []
+    window(run, 7, 9, every=1)
+    assert replayed_steps(run) == [8, 9]
 
 
 def test_words_the_trace_does_not_know_are_refused() -> None:
