@@ -11,13 +11,13 @@ import torch
 from formation import artifacts
 from formation.artifacts import Run, create_run
 from formation.benchmark.stage import generate_for_run, load_for_run
-from formation.benchmark.streams import SplitName, Vocabulary
+from formation.benchmark.streams import Vocabulary
 from formation.model import Transformer
 from formation.record.probe_set import generate_probe_set
 from formation.training.checkpoints import save_checkpoint
 from formation.training.execution import choose_execution
 from formation.training.loop import RECORD, SCHEMA
-from formation.training.state import Streams, TrainingState, architecture, make_optimizer
+from formation.training.state import TrainingState, architecture, make_optimizer, training_streams
 from tests.planted.circuit import model_params, plant
 from tests.planted.plan import Plan
 
@@ -69,8 +69,7 @@ def formation_run(
 
 def write_checkpoints(run: Run, plan: Plan, strengths: Sequence[float], course: Course) -> None:
     """Write the run's checkpoints and its `training.json`, over those that are there; it has its dataset already."""
-    train = load_for_run(run).splits[SplitName.TRAIN]
-    how, digest = choose_execution(run.params.training, "cpu"), Streams(train.tokens, train.length).digest()
+    how, digest = choose_execution(run.params.training, "cpu"), training_streams(load_for_run(run)).digest()
     for index, model in enumerate(_models(run, plan, strengths, course)):
         optimizer = make_optimizer(model, run.params.training)
         state = TrainingState(model, optimizer, torch.Generator().manual_seed(run.seed), index * EVERY, 0)

@@ -9,9 +9,11 @@ import torch
 
 from formation.artifacts import Run
 from formation.benchmark.streams import Vocabulary
+from formation.record.evidence import FILE as EVIDENCE
+from formation.record.reports import FILE as ANALYSIS
 from formation.record.reports import SCHEMA
 from formation.record.sweep import checkpoint_sweep
-from formation.record.windows import ANALYSIS, EVIDENCE, analyze_birth_windows
+from formation.record.windows import analyze_birth_windows
 from formation.training import checkpoints
 from formation.training.loop import is_complete
 from tests.planted import Course, Plan, formation_run, plant

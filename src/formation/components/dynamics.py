@@ -19,6 +19,7 @@ from formation.components.sample import Sample, States, as_array, draw_sample, s
 from formation.model import Transformer
 from formation.params import RecordParams
 from formation.training.execution import Execution
+from formation.training.groups import group_parts
 from formation.training.state import Streams, next_token_loss
 
 GRADIENT_STREAMS = 128  # training streams behind a gradient: a batch of the reference
@@ -121,23 +122,10 @@ def grouped(model: Transformer, tensors: Mapping[str, Tensor]) -> Weights:
     """
     groups: dict[str, list[Tensor]] = {}
     for name, tensor in tensors.items():
-        for group, part in _parts(name, tensor.detach(), model.params.d_model):
-            groups.setdefault(group, []).append(part.flatten())
+        for group, part in group_parts(name, tensor.detach()):
+            groups.setdefault(group.name, []).append(part.flatten())
     vectors = {group: torch.cat(parts).double() for group, parts in groups.items()}
     return {ALL: torch.cat(list(vectors.values())), **vectors}
-
-
-def _parts(name: str, tensor: Tensor, width: int) -> list[tuple[str, Tensor]]:
-    """The groups a parameter belongs to, with its part of each."""
-    words = name.split(".")
-    if name in ("token", "position"):
-        return [("embeddings", tensor)]
-    if words[-2].endswith("norm"):
-        return [("norms", tensor)]
-    layer, block, matrix = f"layer_{words[1]}", words[2], words[3]
-    if matrix == "qkv":
-        return [(f"{layer}.attn.{part}", rows) for part, rows in zip("qkv", torch.split(tensor, width), strict=True)]
-    return [(f"{layer}.{block}.{'o' if block == 'attn' else matrix.removeprefix('fc_')}", tensor)]
 
 
 def _difference(now: Transformer, before: Transformer) -> Weights:

@@ -32,7 +32,7 @@ from formation.record.probe_set import ProbeSet, load_probe_set
 from formation.record.resumable import checkpoint_digests, finished_rows, measure_rest, only_sweep
 from formation.record.sources import source_of
 from formation.training import checkpoints
-from formation.training.state import Streams
+from formation.training.state import training_streams
 
 LOCK = "logs/component_sweep.lock"
 
@@ -73,11 +73,10 @@ def component_sweep(run: Run) -> Path:
 
 def _frames(dataset: Dataset, probe: ProbeSet, record: RecordParams) -> _Frames:
     material = materials(probe, record)
-    validation, train = dataset.splits[SplitName.VALIDATION_IID], dataset.splits[SplitName.TRAIN]
     return _Frames(
         material,
-        probe_frame(validation, material, record),
-        dynamics_frame(material, Streams(train.tokens, train.length), record),
+        probe_frame(dataset.splits[SplitName.VALIDATION_IID], material, record),
+        dynamics_frame(material, training_streams(dataset), record),
     )
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from formation import artifacts
 from formation.artifacts import Run
+from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.components.ablation import Component, components
 from formation.components.exchange import PatchKind, Side, count_patches, exchange, side
+from formation.components.files import COMPARED, COMPARED_SCHEMA
 from formation.components.fractions import METRICS, NO_CHANGE, UNITS, Gain, change_of, differs, fraction, gains, values
 from formation.components.material import SCORED, Material, materials
 from formation.components.window_dense import Stretch, choose_stretch, measure_window, series_json, why_not_here
@@ -26,17 +28,14 @@ from formation.model import Transformer
 from formation.progress import track
 from formation.record.lines import require_source
 from formation.record.probe_set import load_probe_set
+from formation.record.reports import FILE as ANALYSIS
 from formation.record.reports import SCHEMA as ANALYSIS_SCHEMA
 from formation.record.resumable import one_thread
 from formation.record.sources import source_of
-from formation.record.windows import ANALYSIS
 from formation.statistics import resamples
 from formation.training import checkpoints
-from formation.training.replay import training_streams
-from formation.training.state import Streams
+from formation.training.state import Streams, training_streams
 
-SCHEMA = "birth-window-compare/1"
-COMPARISON = "analysis/birth_window_compare.json"
 PATCHED_ON = (SplitName.TEST_IID, SplitName.HELDOUT_PAIRS)
 INTO_SOURCE, OUT_OF_TARGET = "into_source", "out_of_target"
 HEADS = 3  # those that carry most are followed through the window
@@ -57,7 +56,7 @@ class Setting:
     @cached_property
     def streams(self) -> Streams:
         """The run's training streams, read only where something is replayed."""
-        return training_streams(self.run)
+        return training_streams(load_for_run(self.run))
 
     @property
     def confidence(self) -> float:
@@ -76,9 +75,9 @@ def compare_windows(run: Run) -> Path:
     require_source(str(run.path(ANALYSIS)), analysis["source"], source_of(run, probe), remedy)
     setting = _setting(run, materials(probe, run.params.record))
     found = [compare_window(setting, window) for window in analysis["windows"]]
-    path = run.path(COMPARISON)
+    path = run.path(COMPARED)
     data = {
-        "schema": SCHEMA,
+        "schema": COMPARED_SCHEMA,
         **{name: analysis[name] for name in _ORIGIN},
         "rule": {"confidence": setting.confidence, "replay_every": run.params.record.replay_every},
         "windows": found,

@@ -33,8 +33,6 @@ from formation.record.reports import analysis_json, origin_json
 from formation.record.rows import Row
 from formation.record.sources import source_of
 
-__all__ = ["ANALYSIS", "EVIDENCE", "analyze_birth_windows"]
-
 
 def analyze_birth_windows(run: Run) -> Path:
     """Write the run's births, windows and evidence; return the path of `birth_window_analysis.json`.
@@ -43,11 +41,11 @@ def analyze_birth_windows(run: Run) -> Path:
     checkpoints after warm-up.
     """
     dataset, probe = load_for_run(run), load_probe_set(run)
-    rows = load_rows(run, source_of(run, probe))
+    source = source_of(run, probe)
+    rows, inside = load_rows(run, source), load_components(run, source)
     _require_finished(run, rows)
     record = run.params.record
     split_frames, twins = frames(dataset, record), twin_frames(dataset, probe, record)
-    inside = load_components(run, source_of(run, probe))
     components = _component_table(run, rows, inside, dataset, probe)
     found = analyse(run.params, [row.step for row in rows], load_outcomes(run, rows), split_frames, twins, components)
     entries = evidence(run.params, found) | component_evidence(run.params, found)

@@ -17,10 +17,11 @@ from formation.artifacts import Run, create_run, open_run, read_json
 from formation.benchmark.stage import generate_for_run, load_for_run
 from formation.errors import ArtifactError, FormationError
 from formation.progress import track
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.evidence import SCHEMA as EVIDENCE_SCHEMA
 from formation.record.probe_set import generate_probe_set
 from formation.record.sweep import checkpoint_sweep
-from formation.record.windows import EVIDENCE, analyze_birth_windows
+from formation.record.windows import analyze_birth_windows
 from formation.replication.factors import compare_factor
 from formation.replication.levels import load_factor
 from formation.training.loop import train

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 
@@ -24,15 +25,7 @@ class LearningCurve:
     def add(self, report: StepReport) -> None:
         """Append the step's row, if it is one of those logged."""
         if is_logged(report.step, self.every):
-            row = {
-                "schema": SCHEMA,
-                "step": report.step,
-                "loss": report.loss,
-                "gradient_norm": report.gradient_norm,
-                "learning_rate": report.learning_rate,
-                "tokens": report.tokens,
-            }
-            line = artifacts.json_line(row, self.path).encode()
+            line = artifacts.json_line({"schema": SCHEMA, **asdict(report)}, self.path).encode()
             with self._named_errors(len(line)):
                 while line:  # a disk that is filling up takes the beginning and says so by its length alone
                     line = line[self._file.write(line) or 0 :]

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
-from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError
 from formation.lock import only_training_of
 from formation.progress import track
 from formation.training import checkpoints, curve
 from formation.training.execution import Execution, choose_execution, deterministic
-from formation.training.state import Streams, TrainingState, architecture, initial_state, take_step
+from formation.training.state import Streams, TrainingState, architecture, initial_state, take_step, training_streams
 
 RECORD, SCHEMA = "training.json", "training/1"
 TIMING, TIMING_SCHEMA = "logs/training_timing.json", "training-timing/1"
@@ -26,8 +25,7 @@ TIMING, TIMING_SCHEMA = "logs/training_timing.json", "training-timing/1"
 def train(run: Run, device: str = "cpu") -> None:
     """Train the run's model on its benchmark's training split, or finish a training that was stopped."""
     if not _is_done(run):
-        split = load_for_run(run).splits[SplitName.TRAIN]
-        train_on(run, Streams(split.tokens, split.length), device)
+        train_on(run, training_streams(load_for_run(run)), device)
 
 
 def train_on(run: Run, streams: Streams, device: str = "cpu") -> None:

@@ -18,7 +18,6 @@ from torch import Tensor
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
-from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError, TrainingError
 from formation.model import Transformer
 from formation.progress import track
@@ -26,7 +25,7 @@ from formation.training import checkpoints
 from formation.training.checkpoints import Checkpoint
 from formation.training.execution import Execution, choose_execution, deterministic
 from formation.training.order import batch_indices
-from formation.training.state import StepReport, Streams, TrainingState, order_seed, take_step
+from formation.training.state import StepReport, Streams, TrainingState, order_seed, take_step, training_streams
 
 FOLDER = "replay"
 
@@ -80,7 +79,7 @@ def replay(
     """
     require_window(run, first, last)
     start = start or checkpoints.load_checkpoint(run, max(s for s in checkpoints.steps(run) if s <= first))
-    streams = streams or training_streams(run)
+    streams = streams or training_streams(load_for_run(run))
     how = choose_execution(run.params.training, start.about["execution"]["device"])
     _require_same_origin(run, start, how, streams)
     state, compared = checkpoints.restore(run, start, how), []
@@ -124,12 +123,6 @@ def _take(run: Run, state: TrainingState, streams: Streams, how: Execution, watc
         for watcher in watch:
             watcher.after(state, taken)
     return report
-
-
-def training_streams(run: Run) -> Streams:
-    """The streams the run was trained on, from its dataset."""
-    split = load_for_run(run).splits[SplitName.TRAIN]
-    return Streams(split.tokens, split.length)
 
 
 def _require_same_origin(run: Run, start: Checkpoint, how: Execution, streams: Streams) -> None:

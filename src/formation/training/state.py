@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.benchmark.streams import Special, Vocabulary
+from formation.benchmark.generate import Dataset
+from formation.benchmark.streams import Special, SplitName, Vocabulary
 from formation.errors import TrainingError
 from formation.model import Transformer
 from formation.params import Params, TrainingParams
@@ -35,6 +36,12 @@ class Streams:
     def batch(self, indices: Int[np.ndarray, "batch"]) -> Int[Tensor, "batch pos"]:
         """Tokens of the chosen streams, trimmed to the longest of them."""
         return torch.from_numpy(self.tokens[indices, : int(self.length[indices].max())].astype(np.int64))
+
+
+def training_streams(dataset: Dataset) -> Streams:
+    """The streams of a dataset that models are trained on."""
+    split = dataset.splits[SplitName.TRAIN]
+    return Streams(split.tokens, split.length)
 
 
 @dataclass

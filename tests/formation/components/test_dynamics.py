@@ -17,7 +17,7 @@ from formation.errors import MeasureError
 from formation.model import Transformer
 from formation.params import TrainingParams
 from formation.training.execution import choose_execution
-from formation.training.state import Streams, next_token_loss
+from formation.training.state import next_token_loss, training_streams
 from tests.formation.components import small
 
 GROUPS = {
@@ -28,8 +28,7 @@ GROUPS = {
 
 @pytest.fixture(scope="module")
 def frame() -> dynamics.DynamicsFrame:
-    train = small.dataset().splits[SplitName.TRAIN]
-    return dynamics_frame(small.material(), Streams(train.tokens, train.length), small.RECORD)
+    return dynamics_frame(small.material(), training_streams(small.dataset()), small.RECORD)
 
 
 def moved(model: Transformer, step: dict[str, torch.Tensor], rate: float) -> Transformer:

@@ -10,8 +10,10 @@ from formation import artifacts, cli
 from formation.artifacts import Run, open_run
 from formation.errors import ArtifactError, ParamsError
 from formation.record.compare import EVENTS, compare_births, order_agreement
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.reads import METRICS
-from formation.record.windows import ANALYSIS, EVIDENCE, analyze_birth_windows
+from formation.record.reports import FILE as ANALYSIS
+from formation.record.windows import analyze_birth_windows
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from formation import artifacts
+from formation.record.evidence import FILE as EVIDENCE
 from formation.record.evidence import SCHEMA
-from formation.record.windows import EVIDENCE
 from formation.replication.factors import MEASURES
 
 ROOT = Path(__file__).resolve().parents[3]
