@@ -14,7 +14,16 @@ from formation.benchmark.streams import SplitName
 from formation.params import Params
 from formation.record.analysis import Analysis, Key
 from formation.record.births import Change, Outcome
-from formation.record.evidence import BIRTHS, HELDOUT, IID, Entry, missing
+from formation.record.evidence import (
+    BIRTHS,
+    HELDOUT,
+    IID,
+    Entry,
+    birth_entry,
+    distance_entry,
+    missing,
+    why_absent,
+)
 from formation.record.plateaus import distance
 from formation.record.series import ComponentMetric, Metric
 from formation.statistics import interval
@@ -61,14 +70,10 @@ def _final(found: Analysis, metric: str) -> dict[str, float]:
 def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
     """Every entry by name: `{value, low, high, n, unit, what}`, with a `reason` where the value is null."""
     head = retrieval_head(found)
-    if head is None:
-        routing = scaffold = write = None
-        name = "retrieval head"
-    else:
-        name = head.component
-        routing = (IID, ComponentMetric(name, "attention_matching_any"))
-        write = (IID, ComponentMetric(name, "direct_effect"))
-        scaffold = _scaffold(head)
+    name = "retrieval head" if head is None else head.component
+    routing = NOT_MEASURED if head is None else (IID, ComponentMetric(name, "attention_matching_any"))
+    write = NOT_MEASURED if head is None else (IID, ComponentMetric(name, "direct_effect"))
+    scaffold = NOT_MEASURED if head is None else _scaffold(head)
     heldout = (HELDOUT, Metric.KEY_FLIP)
     return {
         "behaviour_in_stages": _stages(params, found),
@@ -89,36 +94,29 @@ def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
     }
 
 
-def _scaffold(head: RetrievalHead) -> Key | None:
-    """The query key's probe at the matching value, in the stream that the retrieval head's layer reads."""
+def _scaffold(head: RetrievalHead) -> Key | str:
+    """The query key's probe at the matching value, in the stream that the retrieval head's layer reads; or why none."""
     if head.layer == 0:
-        return None
+        return "the retrieval head is in layer 0"
     return IID, ComponentMetric(f"layer_{head.layer - 1}_post_mlp/matching_value", "probe_query_key")
 
 
-def _birth(found: Analysis, key: Key | None, what: str) -> Entry:
-    """The date of one component's birth."""
-    if key is None or key not in found.births:
-        return missing(0, "steps", what, NOT_MEASURED if not found.components else "the retrieval head is in layer 0")
-    change, n = found.births[key].rise, found.table[key].n
-    if change.outcome is not Outcome.BORN:
-        return missing(n, "steps", what, change.outcome.value.replace("_", " "))
-    return {"value": change.step, "low": change.low, "high": change.high, "n": n, "unit": "steps", "what": what}
+def _birth(found: Analysis, key: Key | str, what: str) -> Entry:
+    """The date of one component's birth; in place of a key there may be the reason why there is none."""
+    return missing(0, "steps", what, key) if isinstance(key, str) else birth_entry(found, key, what)
 
 
-def _gap(params: Params, found: Analysis, first: Key | None, second: Key | None, what: str) -> Entry:
+def _gap(params: Params, found: Analysis, first: Key | str, second: Key | str, what: str) -> Entry:
     """Steps from the first birth to the second."""
-    changes = []
+    changes, sizes = [], []
     for key in (first, second):
-        if key is None or key not in found.births:
-            reason = NOT_MEASURED if not found.components else "the retrieval head is in layer 0"
-            return missing(0, "steps", what, reason)
+        if isinstance(key, str):
+            return missing(0, "steps", what, key)
+        if key not in found.births:
+            return missing(0, "steps", what, why_absent(key))
         changes.append((f"{key[0]}/{key[1].value}", found.births[key].rise))
-    gap = distance(changes[0], changes[1], params.windows)
-    n = min(found.table[key].n for key in (first, second) if key is not None)
-    if gap.value is None:
-        return missing(n, "steps", what, gap.reason)
-    return {"value": gap.value, "low": gap.low, "high": gap.high, "n": n, "unit": "steps", "what": what}
+        sizes.append(found.table[key].n)
+    return distance_entry(distance(changes[0], changes[1], params.windows), min(sizes), what)
 
 
 def _stages(params: Params, found: Analysis) -> Entry:

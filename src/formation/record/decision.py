@@ -12,10 +12,9 @@ import numpy as np
 from formation.benchmark.streams import SplitName
 from formation.params import DecisionParams, Params
 from formation.record.analysis import Analysis
+from formation.record.evidence import HELDOUT, IID, final_estimate, why_absent
 from formation.record.series import Metric, Series
-from formation.statistics import Estimate, interval, ratio, share
-
-IID, HELDOUT = SplitName.TEST_IID, SplitName.HELDOUT_PAIRS
+from formation.statistics import Estimate, interval
 
 
 def decision_json(params: Params, found: Analysis) -> dict[str, Any]:
@@ -41,11 +40,9 @@ def _above(
     name: str, params: Params, found: Analysis, split: SplitName, metric: Metric, threshold: float
 ) -> dict[str, Any]:
     """The metric's lower bound at the last checkpoint must exceed the threshold."""
-    series = found.table.get((split, metric))
-    if series is None:
-        return {"test": name, "passed": False, "reason": f"no read of {split} can show it"}
-    estimate = share if metric.is_share else ratio
-    value = estimate(series.numerators[:, -1], series.denominators, found.weights[split], params.windows.confidence)
+    value = final_estimate(params, found, metric, split)
+    if value is None:
+        return {"test": name, "passed": False, "reason": why_absent((split, metric))}
     return _test(name, value, threshold, value.low > threshold, f"{split} {metric.value}", "above")
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from formation.benchmark.streams import SplitName
 from formation.params import Params
-from formation.record.analysis import Analysis
+from formation.record.analysis import Analysis, Key
 from formation.record.births import Change, Outcome
 from formation.record.plateaus import Distance, distance
-from formation.record.series import Metric, Series
+from formation.record.series import Metric
 from formation.statistics import Estimate, interval, ratio, share
 
 SCHEMA, FILE = "claims-evidence/1", "analysis/claims_evidence.json"
@@ -62,7 +62,7 @@ Entry = dict[str, Any]
 def evidence(params: Params, found: Analysis) -> dict[str, Entry]:
     """Every entry by name: `{value, low, high, n, unit, what}`, with a `reason` where the value is null."""
     out = {name: _final(params, found, *where) for name, where in FINALS.items()}
-    out |= {name: _birth(found, *where) for name, where in BIRTHS.items()}
+    out |= {name: birth_entry(found, (split, metric), what) for name, (metric, split, what) in BIRTHS.items()}
     out |= {name: _between(params, found, *names) for name, names in DISTANCES.items()}
     out["heldout_iid_retrieval_apart"] = _apart(
         out["heldout_minus_iid_retrieval"],
@@ -82,25 +82,37 @@ def missing(n: int, unit: str, what: str, reason: str) -> Entry:
     return {"value": None, "low": None, "high": None, "n": n, "unit": unit, "what": what, "reason": reason}
 
 
-def _final(params: Params, found: Analysis, metric: Metric, split: SplitName, what: str) -> Entry:
-    """The metric at the last checkpoint."""
+def final_estimate(params: Params, found: Analysis, metric: Metric, split: SplitName) -> Estimate | None:
+    """The metric at the last checkpoint; null where no read of the split can show it."""
     series = found.table.get((split, metric))
     if series is None:
-        return missing(0, metric.unit, what, f"no read of {split} can show it")
+        return None
     estimate = share if metric.is_share else ratio
-    last = series.numerators[:, -1]
-    value = estimate(last, series.denominators, found.weights[split], params.windows.confidence)
-    return estimate_entry(value, metric.unit, what)
+    return estimate(series.numerators[:, -1], series.denominators, found.weights[split], params.windows.confidence)
 
 
-def _birth(found: Analysis, metric: Metric, split: SplitName, what: str) -> Entry:
-    series = found.table.get((split, metric))
+def birth_entry(found: Analysis, key: Key, what: str) -> Entry:
+    """The date of a birth."""
+    series = found.table.get(key)
     if series is None:
-        return missing(0, "steps", what, f"no read of {split} can show it")
-    change = found.births[split, metric].rise
+        return missing(0, "steps", what, why_absent(key))
+    change = found.births[key].rise
     if change.outcome is not Outcome.BORN:
         return missing(series.n, "steps", what, reason_of(change, found.steps[-1]))
-    return {"value": change.step, "low": change.low, "high": change.high, "n": series.n, "unit": "steps", "what": what}
+    return _dated(change.step, change.low, change.high, series.n, what)
+
+
+def distance_entry(found: Distance, n: int, what: str) -> Entry:
+    """The steps between two births."""
+    if found.value is None:
+        return missing(n, "steps", what, found.reason)
+    return _dated(found.value, found.low, found.high, n, what)
+
+
+def why_absent(key: Key) -> str:
+    """Why an analysis does not have a series."""
+    split, metric = key
+    return f"no read of {split} can show it" if isinstance(metric, Metric) else f"{split} has no dated {metric.value}"
 
 
 def reason_of(change: Change, last_step: int) -> str:
@@ -116,7 +128,7 @@ def _between(params: Params, found: Analysis, first: str, second: str, what: str
     for name in (first, second):
         metric, split, _ = BIRTHS[name]
         if (split, metric) not in found.births:
-            return missing(0, "steps", what, f"no read of {split} can show it")
+            return missing(0, "steps", what, why_absent((split, metric)))
         change = found.births[split, metric].rise
         if change.outcome is not Outcome.BORN:
             reasons.append(f"{name} {reason_of(change, found.steps[-1])}")
@@ -124,7 +136,7 @@ def _between(params: Params, found: Analysis, first: str, second: str, what: str
         n += found.table[split, metric].n
     if reasons:
         return missing(n, "steps", what, "; ".join(reasons))
-    return _distance_entry(distance(changes[0], changes[1], params.windows), n, what)
+    return distance_entry(distance(changes[0], changes[1], params.windows), n, what)
 
 
 def _apart(signed: Entry, every: int, what: str) -> Entry:
@@ -162,8 +174,8 @@ def _shortcut(params: Params, found: Analysis) -> dict[str, Entry]:
         apart = "it runs into retrieval's own rise" if outcome is Outcome.CENSORED and two.onset else outcome.value
         birth = missing(series.n, "steps", what, f"no separate rise: {apart.replace('_', ' ')}")
     else:
-        birth = _change_entry(two.accuracy, series, what)
-    gap = _distance_entry(two.distance, series.n, "steps from the shortcut's rise to the birth of the key-twin flip")
+        birth = _dated(two.accuracy.step, two.accuracy.low, two.accuracy.high, series.n, what)
+    gap = distance_entry(two.distance, series.n, "steps from the shortcut's rise to the birth of the key-twin flip")
     return {"shortcut_birth_step": birth, "shortcut_precedes_retrieval": gap}
 
 
@@ -177,11 +189,12 @@ def _born(params: Params, found: Analysis) -> Entry:
     return entry if born else entry | {"reason": reason_of(change, found.steps[-1])}
 
 
-def _change_entry(change: Change, series: Series, what: str) -> Entry:
-    return {"value": change.step, "low": change.low, "high": change.high, "n": series.n, "unit": "steps", "what": what}
+def _final(params: Params, found: Analysis, metric: Metric, split: SplitName, what: str) -> Entry:
+    value = final_estimate(params, found, metric, split)
+    if value is None:
+        return missing(0, metric.unit, what, why_absent((split, metric)))
+    return estimate_entry(value, metric.unit, what)
 
 
-def _distance_entry(found: Distance, n: int, what: str) -> Entry:
-    if found.value is None:
-        return missing(n, "steps", what, found.reason)
-    return {"value": found.value, "low": found.low, "high": found.high, "n": n, "unit": "steps", "what": what}
+def _dated(value: int | None, low: int | None, high: int | None, n: int, what: str) -> Entry:
+    return {"value": value, "low": low, "high": high, "n": n, "unit": "steps", "what": what}
