@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from formation.figures import style
-from formation.figures.plotdata import Axis, Heat, Level, Mark, Panel, Plot, Series
+from formation.figures import style, tables
+from formation.figures.plotdata import Axis, Heat, Level, Mark, Panel, Plot, Series, birth_mark
 from formation.record.study import RunRecord, Study
 
 STEP = Axis("step")
@@ -138,7 +138,7 @@ def order_rows(study: Study) -> list[dict[str, Any]]:
             {
                 "event": event,
                 "step": entry["value"],
-                "interval": _interval(entry) if born else entry["reason"],
+                "interval": tables.interval(entry["low"], entry["high"]) if born else entry["reason"],
             }
         )
     return rows
@@ -173,12 +173,6 @@ def _measured(test: dict[str, Any]) -> str | None:
     return f"{style.SPLIT_LABELS[split]}: {metric.replace('_', ' ')}" if metric else None
 
 
-def _interval(entry: dict[str, Any]) -> str:
-    """A date's interval; `?` where a bound does not exist."""
-    low, high = ("?" if bound is None else str(bound) for bound in (entry["low"], entry["high"]))
-    return low if low == high else f"{low}–{high}"
-
-
 def strongest(curves: dict[str, Any], metric: str) -> list[str]:
     """The components with the largest metric at the last checkpoints, largest first."""
     final = {name: sum(value or 0.0 for value in one[metric]["value"][-3:]) for name, one in curves.items()}
@@ -202,7 +196,7 @@ def _panel(
             curves[name][metric]["value"],
             curves[name][metric].get("low"),
             curves[name][metric].get("high"),
-            colour=style.PALETTE[index],
+            colour=style.colour(index),
         )
         for index, name in enumerate(named)
     ]
@@ -220,10 +214,7 @@ def _all(found: dict[str, Any], name: str, steps: list[float]) -> Series:
 
 
 def _birth_mark(record: RunRecord, colour: str) -> list[Mark]:
-    birth = record.birth("counterfactual", "key_twin_flip")
-    if birth["outcome"] != "born":
-        return []
-    return [Mark(birth["step"], "birth of retrieval", birth["low"], birth["high"], colour)]
+    return birth_mark(record.birth("counterfactual", "key_twin_flip"), "birth of retrieval", colour)
 
 
 def _steps(record: RunRecord) -> list[float]:

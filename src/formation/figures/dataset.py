@@ -34,7 +34,7 @@ def relation_matrix(relation: Mapping[str, Any]) -> Figure:
             counts = np.asarray(relation["writes" if name == "train" else "answers"][name])
             shown = _matrix(axis, counts, heldout)
             axis.set_title(title)
-            figure.colorbar(shown, ax=axis, label="count", fraction=0.03, pad=0.02)
+            figure.colorbar(shown, ax=axis, label="count", **style.COLOUR_BAR)
         axes[-1].set_xlabel("value")
         frame = Patch(facecolor="none", edgecolor=style.VERMILION, label="held-out pair")
         figure.legend(handles=[frame], loc="outside lower center")
@@ -54,7 +54,7 @@ def heuristics_chart(rows: Sequence[Mapping[str, Any]], limit: float | None, at_
             _dots(axis, shown, kind)
             axis.set_title(title)
         if limit is not None:
-            axes[0].axvline(limit, color=style.INK, lw=1, ls=(0, (4, 2)), label="limit")
+            axes[0].axvline(limit, color=style.INK, lw=1, ls=style.DASHED, label="limit")
         axes[0].set_yticks(range(len(shown)), [row["label"] for row in shown])
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         handles, labels = axes[0].get_legend_handles_labels()

@@ -82,12 +82,9 @@ def draw(plot: DotPlot) -> Figure:
 
 def draw_screen(factor: str, screen: Mapping[str, Any] | None) -> Figure:
     """The figure of a factor's screen; without one, a note with the command that makes it."""
-    if screen is not None:
-        return draw(births_by_level(screen))
-    with style.house_style():
-        figure = style.new_figure(height=0.6)
-        figure.text(0.5, 0.5, f"not screened yet: formation screen --factor {factor}", ha="center", color=style.MUTED)
-    return figure
+    if screen is None:
+        return style.note(f"not screened yet: formation screen --factor {factor}")
+    return draw(births_by_level(screen))
 
 
 def _measured(level: Mapping[str, Any], measure: str) -> list[Mapping[str, Any]]:
@@ -101,7 +98,7 @@ def _dot(run: Mapping[str, Any], row: int, measure: str) -> Dot:
 
 def _panel(axes: Axes, panel: DotPanel, plot: DotPlot) -> None:
     axes.set_title(panel.title)
-    axes.axvline(plot.end, color=style.MUTED, lw=1, ls=(0, (1, 1.5)))
+    axes.axvline(plot.end, color=style.MUTED, lw=1, ls=style.DOTTED)
     for row in range(len(plot.rows)):
         own = [dot for dot in panel.dots if dot.row == row]
         for place, dot in enumerate(own):

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from formation.benchmark.heuristics import Heuristic
-from formation.figures import style
-from formation.figures.plotdata import Axis, Heat, Level, Mark, Panel, Plot, Series, Span
+from formation.figures import style, tables
+from formation.figures.plotdata import Axis, Heat, Level, Panel, Plot, Series, Span, birth_mark
 from formation.record.study import RunRecord, Study
 
 SPLITS = ("test_iid", "heldout_pairs", "structural_ood")
@@ -94,7 +94,7 @@ def learning_curves(study: Study) -> Plot:
                 y=Axis("accuracy", low=0, high=1.03),
                 series=[*faint, _line(study.this, split, "stale_accuracy", study.this.name, colour)],
                 levels=[Level(best["score"], "best shortcut")],
-                marks=_mark(birth, "birth beyond it", style.INK),
+                marks=birth_mark(birth, "birth beyond it", style.INK),
                 spans=_spans(study.this),
             )
         )
@@ -118,10 +118,9 @@ def flips(study: Study) -> Plot:
         steps = [float(step) for step in this.steps]
         name = f"repeats errors of\n“{Heuristic(shortcut).label}”"
         series.append(Series(name, steps, repeated, colour=style.VERMILION, style="dashed"))
-    born = _mark(this.birth(TWINS, "key_twin_flip"), "birth of retrieval", style.BLUE)
-    before = two["shortcut"]
-    if before is not None and before["outcome"] == "born":
-        born.append(Mark(before["step"], "birth of the shortcut", before["low"], before["high"], style.VERMILION))
+    born = birth_mark(this.birth(TWINS, "key_twin_flip"), "birth of retrieval", style.BLUE)
+    if two["shortcut"] is not None:
+        born += birth_mark(two["shortcut"], "birth of the shortcut", style.VERMILION)
     y = Axis("share of reads", low=-0.02, high=1.03)
     levels = [Level(this.analysis["best_shortcut_flip"][TWINS]["score"], "best shortcut, key twin")]
     panel = Panel("IID streams and their twins", STEP, y, series=series, levels=levels, marks=born)
@@ -131,7 +130,7 @@ def flips(study: Study) -> Plot:
 def strata(study: Study) -> Plot:
     """Accuracy by lag and by stale count over training, IID above structural OOD."""
     names = {"lag": "lag (writes)", "stale": "stale count"}
-    marks = _mark(study.this.birth(TWINS, "key_twin_flip"), "", style.PAPER)
+    marks = birth_mark(study.this.birth(TWINS, "key_twin_flip"), "", style.PAPER)
     heats = [
         Heat(
             title=f"{style.SPLIT_LABELS[split]}, by {names[by].split(' (')[0]}",
@@ -169,7 +168,7 @@ def births_chart(study: Study) -> Figure:
         axes = figure.subplots()
         for number, record in enumerate(study.runs):
             shift = 0.55 * ((number + 0.5) / len(study.runs) - 0.5)
-            colour = style.PALETTE[number % len(style.PALETTE)]
+            colour = style.colour(number)
             dots = [
                 (birth, row + shift)
                 for row, (metric, split, _) in enumerate(BEHAVIOURS)
@@ -199,7 +198,7 @@ def birth_rows(study: Study) -> list[dict[str, Any]]:
             {
                 "behaviour": name,
                 "step": birth["step"],
-                "interval": _interval(birth),
+                "interval": None if birth["step"] is None else tables.interval(birth["low"], birth["high"]),
                 "p": gate["p"],
                 "baseline": gate["baseline"],
                 "peak": gate["peak"],
@@ -246,24 +245,10 @@ def _line(record: RunRecord, split: str, metric: str, name: str, colour: str, fa
     return Series(name, steps, curve["value"], low, high, colour=colour, faint=faint)
 
 
-def _mark(birth: dict[str, Any], label: str, colour: str) -> list[Mark]:
-    if birth["outcome"] != "born":
-        return []
-    return [Mark(birth["step"], label, birth["low"], birth["high"], colour)]
-
-
 def _spans(record: RunRecord) -> list[Span]:
     """The run's windows by number; the table of windows says what each is called."""
     windows = record.analysis["windows"]
     return [Span(one["first_step"], one["last_step"], str(number)) for number, one in enumerate(windows, 1)]
-
-
-def _interval(birth: dict[str, Any]) -> str | None:
-    if birth["step"] is None:
-        return None
-    if birth["low"] == birth["high"]:
-        return str(birth["low"])
-    return f"{birth['low']}–{'?' if birth['high'] is None else birth['high']}"
 
 
 def date_text(entry: dict[str, Any]) -> str:
@@ -272,7 +257,7 @@ def date_text(entry: dict[str, Any]) -> str:
         return str(entry["reason"]).split(":")[0]
     if entry["low"] == entry["value"] == entry["high"]:
         return str(entry["value"])
-    return f"{entry['value']} [{_interval({'step': entry['value'], **entry})}]"
+    return f"{entry['value']} [{tables.interval(entry['low'], entry['high'])}]"
 
 
 def _shortened(series: Sequence[str], most: int = 4) -> str:

@@ -20,12 +20,12 @@ def draw(plot: Plot) -> Figure:
         shown = places[0][1]
         scale = ScalarMappable(Normalize(shown.low, shown.high))
         every = [axes for axes, _ in places]
-        figure.colorbar(scale, ax=every, label=shown.value_label, fraction=0.03, pad=0.02)
+        figure.colorbar(scale, ax=every, label=shown.value_label, **style.COLOUR_BAR)
     return figure
 
 
 def _heat(axes: Axes, heat: Heat) -> None:
-    values = np.asarray([[np.nan if value is None else value for value in row] for row in heat.values], float)
+    values = np.asarray(heat.values, float)  # null is NaN, an empty cell
     edges = _edges(np.asarray(heat.columns, float))
     # edges in the cells' own colour: without them a page shows hairlines between the cells
     rows = np.arange(len(heat.rows) + 1)
@@ -36,7 +36,7 @@ def _heat(axes: Axes, heat: Heat) -> None:
     axes.set_ylabel(heat.y.text())
     axes.grid(False)
     for mark in heat.marks:
-        axes.axvline(mark.x, color=mark.colour or style.PAPER, lw=1.2, ls=(0, (1, 1.5)))
+        axes.axvline(mark.x, color=mark.colour or style.PAPER, lw=1.2, ls=style.DOTTED)
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Line figures: plot data drawn in the house style."""
 
+from typing import Literal
+
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -37,12 +38,12 @@ def _panel(axes: Axes, panel: Panel) -> None:
             annotation_clip=True,
         )
     for index, series in enumerate(panel.series):
-        _series(axes, series, series.colour or style.PALETTE[index % len(style.PALETTE)])
+        _series(axes, series, series.colour or style.colour(index))
     for level in panel.levels:
-        axes.axhline(level.y, color=level.colour or style.MUTED, lw=1, ls=(0, (4, 2)), label=level.label)
+        axes.axhline(level.y, color=level.colour or style.MUTED, lw=1, ls=style.DASHED, label=level.label)
     for mark in panel.marks:
         colour = mark.colour or style.INK
-        axes.axvline(mark.x, color=colour, lw=1, ls=(0, (1, 1.5)), label=mark.label)
+        axes.axvline(mark.x, color=colour, lw=1, ls=style.DOTTED, label=mark.label)
         if mark.low is not None and mark.high is not None and mark.high > mark.low:
             axes.axvspan(mark.low, mark.high, color=colour, alpha=0.12, lw=0)
     _axis(axes, panel.x, "x")  # after drawing, so that a limit left open comes from the data
@@ -52,38 +53,24 @@ def _panel(axes: Axes, panel: Panel) -> None:
 
 
 def _series(axes: Axes, series: Series, colour: str) -> None:
-    x = np.asarray(series.x, float)
-    y = _numbers(series.y)
+    x, y = np.asarray(series.x, float), np.asarray(series.y, float)  # a gap is NaN, which matplotlib leaves out
     alpha = 0.35 if series.faint else 1.0
     label = f"_{series.name}" if series.label_at_end else series.name
     if series.style == "points":
         axes.plot(x, y, "o", color=colour, alpha=alpha, label=label)
     else:
-        dash = (0, (4, 2)) if series.style == "dashed" else "-"
+        dash = style.DASHED if series.style == "dashed" else "-"
         drawn = "steps-post" if series.style == "steps" else "default"
         axes.plot(x, y, color=colour, alpha=alpha, ls=dash, drawstyle=drawn, label=label)
     if series.low is not None and series.high is not None:
-        low, high = (
-            np.asarray([np.nan if v is None else v for v in side], float) for side in (series.low, series.high)
-        )
+        low, high = np.asarray([series.low, series.high], float)
         axes.fill_between(x, low, high, color=colour, alpha=0.15 * alpha, lw=0)
     if series.label_at_end and np.isfinite(y).any():
         last = np.flatnonzero(np.isfinite(y))[-1]
         axes.text(x[last], y[last], f" {series.name}", color=colour, fontsize=7.5, va="center")
 
 
-def _numbers(values: list[float | None]) -> Float[np.ndarray, "point"]:
-    """Values as floats; a gap is NaN, which matplotlib leaves out."""
-    return np.asarray([np.nan if value is None else value for value in values], float)
-
-
-def _axis(axes: Axes, axis: Axis, which: str) -> None:
-    (axes.xaxis if which == "x" else axes.yaxis).set_label_text(axis.text())
-    if which == "x":
-        axes.set_xscale(axis.scale)
-        low, high = axes.get_xlim()
-        axes.set_xlim(low if axis.low is None else axis.low, high if axis.high is None else axis.high)
-    else:
-        axes.set_yscale(axis.scale)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low if axis.low is None else axis.low, high if axis.high is None else axis.high)
+def _axis(axes: Axes, axis: Axis, which: Literal["x", "y"]) -> None:
+    axes.set(**{f"{which}label": axis.text(), f"{which}scale": axis.scale})
+    low, high = getattr(axes, f"get_{which}lim")()
+    axes.set(**{f"{which}lim": (low if axis.low is None else axis.low, high if axis.high is None else axis.high)})

@@ -5,6 +5,7 @@ horizontal levels, vertical marks and shaded spans; a `Heat` is a matrix over st
 `formation.figures.lines` and `formation.figures.heat`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +63,13 @@ class Mark:
     low: float | None = None
     high: float | None = None
     colour: str | None = None
+
+
+def birth_mark(birth: Mapping[str, Any], label: str, colour: str) -> list[Mark]:
+    """A behaviour's birth with its interval; nothing where there is none."""
+    if birth["outcome"] != "born":
+        return []
+    return [Mark(birth["step"], label, birth["low"], birth["high"], colour)]
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,7 @@ def accuracy(found: Comparison) -> Plot:
 
 def draw_sizes(found: Comparison | None) -> Figure:
     """The figure of `accuracy`; without a comparison, a note with the command that makes it."""
-    if found is not None:
-        return lines.draw(accuracy(found))
-    with style.house_style():
-        figure = style.new_figure(height=0.6)
-        figure.text(0.5, 0.5, _NONE, ha="center", color=style.MUTED)
-    return figure
+    return style.note(_NONE) if found is None else lines.draw(accuracy(found))
 
 
 def rows(found: Comparison | None) -> list[dict[str, Any]]:
@@ -94,7 +89,7 @@ def _lines(study: Mapping[str, Any], index: int, name: str) -> list[Series]:
     for place, run in enumerate(study["runs"]):
         label = f"{study['preset']} ({len(study['runs'])})" if place == 0 else f"_{run['run']}"
         steps = [float(step) for step in run["steps"][1:]]
-        out.append(Series(label, steps, run["curves"][name][1:], colour=style.PALETTE[index % len(style.PALETTE)]))
+        out.append(Series(label, steps, run["curves"][name][1:], colour=style.colour(index)))
     return out
 
 

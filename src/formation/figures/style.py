@@ -34,6 +34,9 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
 
+DOTTED, DASHED = (0, (1, 1.5)), (0, (4, 2))  # line styles: dates and bounds; levels
+COLOUR_BAR: dict[str, Any] = {"fraction": 0.03, "pad": 0.02}  # its width and its distance, as parts of the axes'
+
 SPLIT_COLOURS = {
     "train": MUTED,
     "validation_iid": SKY,
@@ -52,6 +55,11 @@ SPLIT_LABELS = {
 }
 
 _PARTS = {"attn": "attention", "mlp": "MLP"}
+
+
+def colour(index: int) -> str:
+    """The colour of a figure's series number `index`; they come round again."""
+    return PALETTE[index % len(PALETTE)]
 
 
 def stage_label(stage: str) -> str:
@@ -125,6 +133,14 @@ def house_style() -> Iterator[None]:
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure of the given size (inches), outside matplotlib's global state; draw it within `house_style`."""
     return Figure(figsize=(width, height))
+
+
+def note(text: str, height: float = 0.6) -> Figure:
+    """A figure that says why there is nothing to draw; of any other figure's height (inches)."""
+    with house_style():
+        figure = new_figure(height)
+        figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED)
+    return figure
 
 
 def svg(figure: Figure) -> str:

@@ -40,6 +40,12 @@ def sentence(text: str) -> MarkdownText:
     return MarkdownText(text + "\n")
 
 
+def interval(low: int | None, high: int | None) -> str:
+    """A date's interval in steps; `?` where a bound does not exist."""
+    first, last = ("?" if bound is None else str(bound) for bound in (low, high))
+    return first if first == last else f"{first}–{last}"
+
+
 def _cell(value: Any, form: str, missing: str) -> str:
     if value is None:
         return missing

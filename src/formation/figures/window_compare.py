@@ -20,7 +20,6 @@ METRICS = {"log_prob": "log-probability", "margin": "margin"}
 MOST = 12  # components in the dot chart
 NO_WINDOW, NO_CHANGE = "no formation window in this run", "no change to carry on these reads"
 _COMPONENTS = ("head", "mlp", "attention", "readout")
-_NAMES = {"readout": "final norm, unembedding", "embed": "embedding", "final_norm": "final norm"}
 _BEHAVIOURS = {"accuracy": "", "key_twin_flip": "follows key twin, "}
 
 Window = Mapping[str, Any]
@@ -146,8 +145,8 @@ def inside(window: Window | None) -> Plot:
 
 def named(component: str) -> str:
     """A component or a stage in words: `layer_1.head_2` is `head 1.2`."""
-    if component in _NAMES:
-        return _NAMES[component]
+    if component == "readout":
+        return "final norm, unembedding"
     if component.endswith(".attn"):
         return f"all heads of layer {component.removeprefix('layer_').partition('.')[0]}"
     return style.component_label(component) if "." in component else style.stage_label(component)
@@ -160,7 +159,7 @@ def _same_panel(metric: str) -> tuple[str, ...]:
 def _panel(title: str, x: Axis, y: Axis, steps: list[int], own: Sequence[Mapping[str, Any]]) -> Panel:
     series, marks = [], []
     for index, one in enumerate(own):
-        colour = style.SPLIT_COLOURS[one["split"]] if _is_behaviour(one) else style.PALETTE[index]
+        colour = style.SPLIT_COLOURS[one["split"]] if _is_behaviour(one) else style.colour(index)
         line: Literal["line", "dashed"] = "dashed" if one["metric"] == "key_twin_flip" else "line"
         at = [float(step) for step in steps]
         series.append(Series(_label(one), at, one["value"], one["low"], one["high"], colour, line))
@@ -205,14 +204,15 @@ def _note(window: Window | None, found: Sequence[object]) -> str | None:
 
 def draw_carried(plot: DotPlot) -> Figure:
     """A matplotlib figure: one row a component, a dot with interval for each direction."""
+    height = 1.1 + 0.24 * max(len(plot.rows), 2)
+    if plot.note is not None:
+        return style.note(plot.note, height)
     with style.house_style():
-        figure = style.new_figure(height=1.1 + 0.24 * max(len(plot.rows), 2))
+        figure = style.new_figure(height)
         axes = figure.subplots()
-        if plot.note is not None:
-            return _noted(figure, axes, plot.note)
         axes.set_title(plot.title)
         for level in (0.0, 1.0):
-            axes.axvline(level, color=style.MUTED, lw=1, ls=(0, (1, 1.5)))
+            axes.axvline(level, color=style.MUTED, lw=1, ls=style.DOTTED)
         for (direction, label), colour, shift in zip(
             DIRECTIONS.items(), (style.BLUE, style.VERMILION), (-0.14, 0.14), strict=True
         ):
@@ -229,21 +229,20 @@ def draw_carried(plot: DotPlot) -> Figure:
 
 def draw_where(plot: GridPlot) -> Figure:
     """A matplotlib figure: one grid a direction, values written into the cells, colours from −1 to 1."""
+    height = 1.7 + 0.24 * max(len(plot.rows), 2)
+    if plot.note is not None:
+        return style.note(plot.note, height)
     with style.house_style():
-        figure = style.new_figure(height=1.7 + 0.24 * max(len(plot.rows), 2))
+        figure = style.new_figure(height)
         every = list(figure.subplots(1, len(plot.grids), sharey=True, squeeze=False).flat)
-        if plot.note is not None:
-            for axes in every[1:]:
-                axes.remove()
-            return _noted(figure, every[0], plot.note)
         for axes, grid in zip(every, plot.grids, strict=True):
             mesh = _grid(axes, grid, plot)
-        figure.colorbar(mesh, ax=every, label=plot.value_label, fraction=0.03, pad=0.02, extend="both")
+        figure.colorbar(mesh, ax=every, label=plot.value_label, **style.COLOUR_BAR, extend="both")
     return figure
 
 
 def _grid(axes: Axes, grid: Grid, plot: GridPlot) -> Any:
-    values = np.asarray([[np.nan if value is None else value for value in row] for row in grid.values], float)
+    values = np.asarray(grid.values, float)
     mesh = axes.pcolormesh(values, vmin=-1, vmax=1, cmap="RdBu_r", edgecolors="face", linewidth=0.4)
     for (row, column), value in np.ndenumerate(values):
         if abs(value) >= 0.05:  # smaller ones are near white, and would hide the others
@@ -255,10 +254,3 @@ def _grid(axes: Axes, grid: Grid, plot: GridPlot) -> Any:
     axes.set_title(grid.title, fontsize=8.5)
     axes.grid(False)
     return mesh
-
-
-def _noted(figure: Figure, axes: Axes, note: str) -> Figure:
-    """An empty figure that says why it is."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, note, ha="center", va="center", color=style.MUTED, transform=axes.transAxes)
-    return figure

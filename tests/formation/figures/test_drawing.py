@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from formation.errors import ArtifactError
 from formation.figures import heat, lines, style
-from formation.figures.plotdata import SCHEMA, Axis, Heat, Level, Mark, Panel, Plot, Series, Span
+from formation.figures.plotdata import SCHEMA, Axis, Heat, Level, Mark, Panel, Plot, Series, Span, birth_mark
 
 STEPS = [float(step) for step in range(0, 2001, 100)]
 RISE = [min(1.0, step / 1500) for step in STEPS]
@@ -77,6 +77,22 @@ def outside(figure: Figure) -> list[str]:
 def in_view(side: Any, place: float) -> bool:
     low, high = sorted(side.get_view_interval())
     return bool(low <= place <= high)
+
+
+def test_a_note_stands_in_a_figure_of_any_height() -> None:
+    for height in (0.6, 2.0):
+        figure = style.note("no formation window in this run", height)
+        assert outside(figure) == []
+        assert figure.get_figheight() == height
+
+
+def test_colours_come_round_again() -> None:
+    assert [style.colour(index) for index in range(len(style.PALETTE) + 1)] == [*style.PALETTE, style.PALETTE[0]]
+
+
+@pytest.mark.parametrize(("outcome", "marks"), [("born", [Mark(800, "birth", 760, None, style.INK)]), ("censored", [])])
+def test_only_a_birth_is_marked(outcome: str, marks: list[Mark]) -> None:
+    assert birth_mark({"outcome": outcome, "step": 800, "low": 760, "high": None}, "birth", style.INK) == marks
 
 
 def test_a_gap_is_drawn_as_a_gap() -> None:

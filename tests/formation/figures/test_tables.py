@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formation.figures.tables import table
+from formation.figures.tables import interval, table
 
 
 def lines(shown: object) -> list[str]:
@@ -25,6 +25,11 @@ def test_numbers_are_formatted_and_flush_right() -> None:
 
 def test_no_rows_is_a_table_without_rows() -> None:
     assert len(lines(table([], {"name": "a"}))) == 2
+
+
+def test_an_interval_is_one_date_where_it_has_no_width_and_says_what_is_open() -> None:
+    bounds = [(100, 100), (100, 140), (100, None), (None, None)]
+    assert [interval(low, high) for low, high in bounds] == ["100", "100–140", "100–?", "?"]
 
 
 @settings(max_examples=8)
