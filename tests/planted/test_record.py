@@ -1,6 +1,5 @@
 """The record of components finds the planted circuit, its lesions and its formation, and nothing where nothing is."""
 
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -44,6 +43,7 @@ from formation.statistics import resamples
 from formation.training import checkpoints
 from tests.formation.benchmark.planted import params
 from tests.formation.components import small
+from tests.formation.projects import own_artifacts, project
 from tests.planted import Course, Damage, Decoy, Head, Plan, formation_run, plant
 from tests.planted.run import EVERY, ramp
 from tests.planted.test_circuit import plans
@@ -268,7 +268,6 @@ def test_without_its_head_neither_can_be_read() -> None:
 
 # --- formation -------------------------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).resolve().parents[2]
 # two heads share retrieval, so that the previous-token head costs more than either
 FORMING = Plan(heads=3, retrieval=((1, 0), (1, 1)), decoys={(0, 0): Decoy.UNREAD, (1, 2): Decoy.SILENT})
 STRENGTHS = ramp(4, 2, 4)
@@ -279,16 +278,14 @@ BORN = ("attention_matching_any", "direct_effect", "drop_mean", "drop_resample_v
 @pytest.fixture(scope="module", autouse=True)
 def _own_artifacts() -> Iterator[None]:
     """Artifacts lie in the test's own project, whatever the environment says."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
+    with own_artifacts():
         yield
 
 
 @pytest.fixture(scope="module")
 def rising(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A planted formation, measured and analysed."""
-    folder = tmp_path_factory.mktemp("rising")
-    shutil.copytree(ROOT / "params", folder / "params")
+    folder = project(tmp_path_factory.mktemp("rising"))
     run = formation_run(folder, FORMING, STRENGTHS, evaluation=40, probe=12)
     return analysed(run)
 
@@ -345,9 +342,8 @@ def test_the_evidence_is_of_the_head_that_retrieves(rising: Run) -> None:
 
 
 def test_random_weights_form_nothing_and_no_work_may_start(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "params", tmp_path / "params")
     plan = Plan(heads=2, retrieval=((1, 0),))
-    run = analysed(formation_run(tmp_path, plan, ramp(4, 0, 5), Course.RANDOM, evaluation=16, probe=10))
+    run = analysed(formation_run(project(tmp_path), plan, ramp(4, 0, 5), Course.RANDOM, evaluation=16, probe=10))
     found = run.json(ANALYSIS, SCHEMA)
     assert births_of(run) == {}
     assert found["windows"] == []

@@ -1,12 +1,7 @@
 """The sweep of components: every checkpoint once, in the same bytes whatever stopped it, never mixed with another's."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +21,19 @@ from formation.record.probe_set import generate_probe_set, load_probe_set
 from formation.record.sources import source_of
 from formation.record.windows import analyze_birth_windows
 from formation.training import checkpoints
+from tests.formation.projects import STEPS, copied, kill_after
 
-STEPS = [0, 4, 8, 12, 16, 20, 24, 28]
+pytestmark = pytest.mark.usefixtures("own_artifacts")
 
 
 class Stop(Exception):
     """Raised in place of a measurement."""
 
 
-@pytest.fixture(autouse=True)
-def _own_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Artifacts lie in the test's own project, whatever the environment says."""
-    monkeypatch.delenv("FORMATION_ARTIFACTS", raising=False)
-    monkeypatch.delenv("LIVINGPAPER_PROJECT", raising=False)
-
-
 @pytest.fixture
 def measured(measured_project: Path, tmp_path: Path) -> Run:
     """A copy of the measured run, to be damaged at will."""
-    root = tmp_path / "project"
-    shutil.copytree(measured_project, root)
-    return open_run("smoke-s1", root)
+    return copied(measured_project, tmp_path / "project")
 
 
 def source(run: Run) -> Source:
@@ -164,7 +151,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes_and_keeps_what_was_finished(me
     for step in STEPS[2:]:
         components_path(measured, step).unlink()
     measured.path(METRICS).unlink()
-    kill_after(measured, 3)
+    kill_after(measured, component_sweep, FOLDER, 3)
     assert not measured.path(METRICS).exists()
     kept = recorded(measured)
     assert 3 <= len(kept) < len(STEPS)
@@ -173,24 +160,6 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes_and_keeps_what_was_finished(me
     assert {name: after[name] for name in kept} == kept
     assert {name: data for name, (data, _) in after.items()} == {name: data for name, (data, _) in before.items()}
     assert measured.path(METRICS).read_bytes() == table
-
-
-def kill_after(run: Run, wanted: int) -> None:
-    """Start a sweep in a process of its own and kill it once `wanted` checkpoints are finished."""
-    code = (
-        "import time; from formation.components import sweep; from formation.artifacts import open_run\n"
-        "measure = sweep._measure\n"
-        "sweep._measure = lambda *given: (time.sleep(0.2), measure(*given))[1]\n"
-        f"sweep.component_sweep(open_run({run.name!r}))"
-    )
-    environment = {**os.environ, "LIVINGPAPER_PROJECT": str(run.root), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    folder = run.path(FOLDER)
-    while len(list(folder.glob("step_*"))) < wanted and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the sweep ended before it could be killed"
 
 
 # --- other sides -----------------------------------------------------------------------------------------------------

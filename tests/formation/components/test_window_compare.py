@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formation import artifacts
-from formation.artifacts import Run, create_run, open_run
+from formation.artifacts import Run, create_run
 from formation.benchmark.stage import generate_for_run
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.components import window_compare
@@ -42,11 +41,12 @@ from formation.record.sources import source_of
 from formation.statistics import resamples
 from formation.training import checkpoints, execution
 from formation.training.loop import train
+from tests.formation import projects
 from tests.formation.components.small import CONTEXT, RECORD, material, random_model
+from tests.formation.projects import copied, project
 from tests.planted.circuit import plant
 from tests.planted.plan import Damage, Plan
 
-ROOT = Path(__file__).resolve().parents[3]
 IID = SplitName.TEST_IID
 WEIGHTS = resamples(60, 200, 0)
 
@@ -196,10 +196,8 @@ def test_a_long_window_is_replayed_where_it_rises_most() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose run smoke-s1 was trained for a moment, with a made-up analysis. Read it, never write to it."""
-    root = tmp_path_factory.mktemp("trained")
-    shutil.copytree(ROOT / "params", root / "params")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
+    root = project(tmp_path_factory.mktemp("trained"))
+    with projects.own_artifacts():
         sizes = ("training.steps=24", "training.checkpoint_every=8", "training.warmup=4", "record.replay_every=3")
         run = create_run("smoke-s1", root, sizes)
         generate_for_run(run)
@@ -218,10 +216,8 @@ def analyse(run: Run, windows: list[tuple[int, int]]) -> None:
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.delenv("FORMATION_ARTIFACTS", raising=False)
-    shutil.copytree(trained, tmp_path / "project")
-    return open_run("smoke-s1", tmp_path / "project")
+def run(trained: Path, tmp_path: Path, own_artifacts: None) -> Run:
+    return copied(trained, tmp_path / "project")
 
 
 def read(run: Run) -> dict[str, Any]:

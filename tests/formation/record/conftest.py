@@ -1,23 +1,20 @@
-"""What the record's tests share: a small project with a dataset and probe set, and one run trained for a moment."""
+"""What the record's tests share: a small project with a dataset and probe set, and copies of a run to be damaged."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from formation.artifacts import Run, create_run, open_run
+from formation.artifacts import Run, create_run
 from formation.benchmark.generate import Dataset
 from formation.benchmark.stage import generate_for_run, load_for_run
 from formation.benchmark.streams import SplitName
 from formation.record.frames import Frame, TwinFrame, frames, twin_frames
 from formation.record.outcomes import TwinKey
 from formation.record.probe_set import ProbeSet, generate_probe_set, load_probe_set
-from formation.record.sweep import checkpoint_sweep
-from formation.training.loop import train
+from tests.formation import projects
+from tests.formation.projects import copied, project
 
-ROOT = Path(__file__).resolve().parents[3]
-SHORT = ("training.steps=28", "training.checkpoint_every=4", "training.warmup=4")
 WIDE = ("benchmark.evaluation_streams=96", "record.probe_streams=64", "record.placebos=100")
 
 
@@ -33,17 +30,14 @@ class Bench:
 
 
 @pytest.fixture(autouse=True)
-def _own_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Artifacts lie in the test's own project, whatever the environment says."""
-    monkeypatch.delenv("FORMATION_ARTIFACTS", raising=False)
-    monkeypatch.delenv("LIVINGPAPER_PROJECT", raising=False)
+def _own_artifacts(own_artifacts: None) -> None:
+    """For every test of the record."""
 
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A dataset wide enough for births to be dated."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
+    with projects.own_artifacts():
         run = create_run("smoke-s1", project(tmp_path_factory.mktemp("bench")), WIDE)
         generate_for_run(run)
         generate_probe_set(run)
@@ -55,8 +49,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose run smoke-s1 has a dataset and nothing else. Read it, never write to it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
+    with projects.own_artifacts():
         root = project(tmp_path_factory.mktemp("generated"))
         generate_for_run(create_run("smoke-s1", root))
     return root
@@ -65,34 +58,10 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def fresh(generated: Path, tmp_path: Path) -> Run:
     """A copy of the run that has a dataset and nothing else."""
-    root = tmp_path / "project"
-    shutil.copytree(generated, root)
-    return open_run("smoke-s1", root)
-
-
-@pytest.fixture(scope="session")
-def swept_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose run smoke-s1 was trained for 28 steps and swept in one go. Read it, never write to it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
-        root = project(tmp_path_factory.mktemp("swept"))
-        run = create_run("smoke-s1", root, SHORT)
-        generate_for_run(run)
-        train(run)
-        generate_probe_set(run)
-        checkpoint_sweep(run)
-    return root
+    return copied(generated, tmp_path / "project")
 
 
 @pytest.fixture
 def swept(swept_project: Path, tmp_path: Path) -> Run:
     """A copy of the swept run, to be damaged at will."""
-    root = tmp_path / "project"
-    shutil.copytree(swept_project, root)
-    return open_run("smoke-s1", root)
-
-
-def project(root: Path) -> Path:
-    """An empty project with this one's parameters."""
-    shutil.copytree(ROOT / "params", root / "params")
-    return root
+    return copied(swept_project, tmp_path / "project")

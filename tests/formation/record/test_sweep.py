@@ -3,10 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,15 +13,14 @@ from formation.errors import ArtifactError, TrainingError
 from formation.lock import only_one
 from formation.record import sweep
 from formation.record.probe_set import generate_probe_set, load_probe_set
-from formation.record.reads import METRICS, load_outcomes, load_rows, reads_path
+from formation.record.reads import FOLDER, METRICS, load_outcomes, load_rows, reads_path
 from formation.record.reads import SCHEMA as READS_SCHEMA
 from formation.record.rows import SCHEMA, Row, as_json, from_json
 from formation.record.sources import source_of
 from formation.record.summary import SUMMARY
 from formation.record.sweep import checkpoint_sweep
 from formation.training import checkpoints
-
-STEPS = [0, 4, 8, 12, 16, 20, 24, 28]
+from tests.formation.projects import STEPS, kill_after
 
 
 def recorded(run: Run) -> dict[str, bytes]:
@@ -109,7 +104,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(swept: Run) -> None:
     for name in (METRICS, SUMMARY):
         swept.path(name).unlink()
     for wanted in (1, 3, 6):
-        kill_after(swept, wanted)
+        kill_after(swept, checkpoint_sweep, FOLDER, wanted)
         assert not swept.path(METRICS).exists()
         assert len(list(swept.path("analysis/reads").glob("step_*"))) >= wanted
     checkpoint_sweep(swept)
@@ -133,24 +128,6 @@ def test_two_sweeps_of_a_run_refuse_each_other(swept: Run) -> None:
         assert half.exists()
     checkpoint_sweep(swept)
     assert not half.exists()
-
-
-def kill_after(run: Run, wanted: int) -> None:
-    """Start a sweep in a process of its own and kill it once `wanted` checkpoints are finished."""
-    code = (
-        "import time; from formation.record import sweep; from formation.artifacts import open_run\n"
-        "measure = sweep.measure\n"
-        "sweep.measure = lambda *given: (time.sleep(0.2), measure(*given))[1]\n"
-        f"sweep.checkpoint_sweep(open_run({run.name!r}))"
-    )
-    environment = {**os.environ, "LIVINGPAPER_PROJECT": str(run.root), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    folder = run.path("analysis/reads")
-    while len(list(folder.glob("step_*"))) < wanted and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the sweep ended before it could be killed"
 
 
 def test_another_probe_set_is_measured_anew_and_said_so(swept: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """The stage that dates births: what it writes, what it refuses, and what a study makes of it."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,22 @@ from formation.record.evidence import FILE as EVIDENCE
 from formation.record.reads import METRICS
 from formation.record.reports import FILE as ANALYSIS
 from formation.record.windows import analyze_birth_windows
+from tests.formation import projects
+from tests.formation.projects import copied
 
 
 @pytest.fixture(scope="session")
 def analysed_project(swept_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The swept project with its births dated. Read it, never write to it."""
     root = tmp_path_factory.mktemp("analysed") / "project"
-    shutil.copytree(swept_project, root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FORMATION_ARTIFACTS", raising=False)
-        analyze_birth_windows(open_run("smoke-s1", root))
+    with projects.own_artifacts():
+        analyze_birth_windows(copied(swept_project, root))
     return root
 
 
 @pytest.fixture
 def analysed(analysed_project: Path, tmp_path: Path) -> Run:
-    shutil.copytree(analysed_project, tmp_path / "analysed")
-    return open_run("smoke-s1", tmp_path / "analysed")
+    return copied(analysed_project, tmp_path / "analysed")
 
 
 def test_a_run_of_seconds_bears_nothing_and_says_so(analysed: Run) -> None:
