@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -42,22 +43,41 @@ class PagePrinter:
         self._memo = built.authority.memo
 
     def render(self, seen: Callable[[Printing], None] = lambda _: None) -> list[str]:
-        """Render what is stale, the main printing first; names of the runs that were rendered.
+        """Render what is stale, the main printing first and the others side by side; names of the rendered runs.
 
         `seen` is told of each printing as soon as it is up to date.
         """
-        rendered = []
         self._project.claim_site()
-        for printing in self._prepared.printings:
-            reason = self.why(printing)
-            if reason is not None:
-                rendered.append(printing.run)
-                print(f"{printing.run}: printing into {printing.output} ({reason})", file=sys.stderr, flush=True)
-                self._render(printing, reason)
-            seen(printing)
+        printings = self._prepared.printings
+        alone = len(printings) if self._with_quarto else 1  # Quarto works in the project's folder: one at a time
+        rendered = self._render_together(printings[:alone], 1, seen)
+        rendered += self._render_together(printings[alone:], os.cpu_count() or 1, seen)
         self._sweep()
         self._memo.save()
         return rendered
+
+    def _render_together(
+        self, printings: Sequence[Printing], workers: int, seen: Callable[[Printing], None]
+    ) -> list[str]:
+        """Render what is stale of some printings; threads suffice, for pandoc, Typst and Pagefind do most of it."""
+        pool = ThreadPoolExecutor(workers)
+        try:
+            begun = [(printing, self._begin(printing, pool)) for printing in printings]
+            for printing, work in begun:
+                if work is not None and (error := work.result()):
+                    self._prepared.errors.append(error)
+                seen(printing)
+        finally:  # interrupted: what has begun ends, the rest does not begin
+            pool.shutdown(cancel_futures=True)
+        return [printing.run for printing, work in begun if work is not None]
+
+    def _begin(self, printing: Printing, pool: ThreadPoolExecutor) -> "Future[str] | None":
+        """Hand a stale printing to a worker; `None` if its pages are up to date."""
+        reason = self.why(printing)
+        if reason is None:
+            return None
+        print(f"{printing.run}: printing into {printing.output} ({reason})", file=sys.stderr, flush=True)
+        return pool.submit(self._render, printing, reason)
 
     def why(self, printing: Printing) -> str | None:
         """Why a printing has to be rendered, or `None` if its pages are up to date."""
@@ -73,8 +93,8 @@ class PagePrinter:
             reason = f"{printing.output} is not as it was printed"
         return reason
 
-    def _render(self, printing: Printing, reason: str) -> None:
-        """Render one printing; it has a manifest only if nothing was wrong on its pages."""
+    def _render(self, printing: Printing, reason: str) -> str:
+        """Render one printing; says what is wrong on its pages, and it has a manifest only if nothing is."""
         from livingpaper.render import render
 
         path = self._project.manifest(printing.run, PRINT)
@@ -83,10 +103,10 @@ class PagePrinter:
         try:
             render(self._project.root, printing, self._renderer)
         except PressError as error:
-            self._prepared.errors.append(str(error))
-            return
+            return str(error)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         write_manifest(path, Manifest(inputs, "", reads, self._outputs(printing), reason, 0.0, finished))
+        return ""
 
     def _sweep(self) -> None:
         """Remove printings of runs that the paper no longer prints: of another preset, or the main one's old place."""
@@ -103,11 +123,16 @@ class PagePrinter:
         return {"params": {"of the printing": digest(about)}, **self._renders}
 
     @cached_property
+    def _with_quarto(self) -> str | None:
+        """Quarto, if it may be used and is there."""
+        return shutil.which("quarto") if self._renderer in ("auto", "quarto") else None
+
+    @cached_property
     def _renders(self) -> Inputs:
         """The renderer: its code, its packages, and Quarto if it may be used."""
         source = Path(livingpaper.__file__).parents[1]
         closure = CodeIndex(source, self._memo).closure(["livingpaper.render"])
-        quarto = shutil.which("quarto") if self._renderer in ("auto", "quarto") else None
+        quarto = self._with_quarto
         return {
             "command": {"command": f"{self._renderer} {os.stat(quarto).st_mtime_ns if quarto else ''}"},
             "code": closure.modules,

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,26 @@ def test_pages_are_printed_once(whole: Paper, printer: Printer) -> None:
     assert printer.printed[0] == main
     render(whole)
     assert len(printer.printed) == 3
+
+
+def test_the_main_run_is_printed_first_and_the_others_side_by_side(
+    whole: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import livingpaper.render
+
+    together, ended = threading.Barrier(2), list[str]()
+
+    def print_slowly(root: Path, printing: Printing, renderer: str) -> None:
+        if not printing.main:
+            assert len(ended) == 1
+            together.wait(timeout=20)  # broken, and an error, if one had to end before the other began
+        ended.append(printing.run)
+
+    monkeypatch.setattr(livingpaper.render, "render", print_slowly)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    main = render(whole).main
+    assert ended[0] == main
+    assert sorted(ended) == ["tiny-s1", "tiny-s2", "tiny-s3"]
 
 
 CHANGES = {

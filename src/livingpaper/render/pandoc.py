@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,8 +68,9 @@ class Pandoc:
         """Delete stored results that nothing has used for two weeks."""
         limit = time.time() - _KEEP
         for place in self._store.glob("*.json"):
-            if place.stat().st_mtime < limit:
-                place.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another printing does the same
+                if place.stat().st_mtime < limit:
+                    place.unlink()
 
     def _call(self, arguments: Sequence[str], text: str, environment: Mapping[str, str]) -> Result:
         with TemporaryDirectory() as folder:
