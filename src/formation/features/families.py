@@ -1,0 +1,209 @@
+"""Families of features: those whose trajectories move together over training (`docs/measures.md` §6).
+
+Features are grouped by the correlation of their increments from checkpoint to checkpoint. Some cut always has the
+largest silhouette, in noise as well, so a family counts as *stable* only where both hold:
+
+1. *Found again.* Over bootstrap draws of the increments, each with a tree and a number of families of its own, the best
+   Jaccard index with a family of the draw is at least `FOUND_AGAIN` on average (Hennig 2007, Comput. Stat. Data Anal.
+   52:258).
+2. *Beyond chance.* Its members correlate more than any family as large does where every feature's increments are
+   shifted in time by themselves: same bursts, at moments of their own.
+
+One feature alone is no family that could be stable, and where all move as one, there is no cut that is found again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from formation.errors import MeasureError
+from formation.features.clustering import (
+    Labels,
+    adjusted_rand,
+    best_jaccard,
+    cluster,
+    cohesion,
+    correlations,
+    distances,
+    silhouettes,
+)
+from formation.progress import Tracker, track
+from formation.statistics import permutation_p
+
+FOUND_AGAIN = 0.75  # mean Jaccard index of a cluster that is "valid, stable" (Hennig 2007)
+P_VALUE = 0.05
+FEWEST = 3  # features: with fewer there is no cut into two families to judge
+FEWEST_INCREMENTS = 3  # a correlation of two increments is ±1
+STILL = 1e-9  # of a trajectory's largest value: increments that vary less are rounding
+
+Trajectories = Float[np.ndarray, "checkpoint feature"]
+
+
+class LeftOut(StrEnum):
+    """Why a feature is in no family."""
+
+    CONSTANT = "constant"  # its trajectory never moves: a dead feature, most often
+    EVEN = "even"  # it moves by the same amount at every checkpoint: nothing to correlate
+
+
+@dataclass(frozen=True)
+class Family:
+    """Features that move together, in ascending order."""
+
+    name: str  # `family_0` is the largest
+    features: tuple[int, ...]
+    cohesion: float | None  # mean correlation of two members' increments; null for one feature alone
+    silhouette: float  # mean over its members
+    jaccard: float  # mean best Jaccard index over bootstrap draws
+    p: float | None  # of its cohesion, null for one feature alone
+
+    @property
+    def stable(self) -> bool:
+        """Whether it is found again, and more than chance would group."""
+        return self.p is not None and self.p <= P_VALUE and self.jaccard >= FOUND_AGAIN
+
+
+@dataclass(frozen=True)
+class Families:
+    """All families, the largest first."""
+
+    families: tuple[Family, ...]
+    left_out: Mapping[int, LeftOut]
+    silhouette: float  # mean over all features, the largest of all cuts
+    rand: float  # mean adjusted Rand index with the families of bootstrap draws
+    draws: int
+
+    @property
+    def stable(self) -> tuple[Family, ...]:
+        """The families that count."""
+        return tuple(family for family in self.families if family.stable)
+
+
+def find_families(trajectories: Trajectories, draws: int, seed: int, most: int | None = None) -> Families:
+    """Families of the features of one basis by their trajectories, with `draws` bootstrap draws and as many of chance.
+
+    At most `most` families are looked for (default: half as many as features that move). Raises `MeasureError` for a
+    value that is not finite, too few checkpoints, or too few features that move.
+    """
+    increments, left_out = _increments(trajectories)
+    features = np.array([f for f in range(trajectories.shape[1]) if f not in left_out])
+    largest = min(len(features) - 1, max(2, len(features) // 2 if most is None else most))
+    rows = increments[:, features].T
+    correlation = correlations(rows)
+    labels, silhouette = cluster(distances(correlation), largest)
+    with track("families", 2 * draws, "draws") as tracker:
+        jaccards, rand = _found_again(rows, labels, largest, draws, seed, tracker)
+        p = _beyond_chance(rows, correlation, labels, largest, draws, seed, tracker)
+    families = _named(features, labels, correlation, jaccards, p)
+    return Families(families, left_out, silhouette, rand, draws)
+
+
+def summed(scores: Trajectories, families: Sequence[Family]) -> Float[np.ndarray, "checkpoint family"]:
+    """Every family's score at every checkpoint: the sum of its members'."""
+    return np.stack([scores[:, list(family.features)].sum(1) for family in families], axis=1)
+
+
+def ranked(features: Sequence[int], usefulness: Trajectories, last: int = 3) -> list[int]:
+    """Features by mean usefulness over the last checkpoints, the most useful first; of equal ones the first.
+
+    Usefulness is that of the half of the streams on which candidates are selected; report them on the other.
+    """
+    at_end = usefulness[-last:].mean(0)
+    return sorted(features, key=lambda feature: (-float(at_end[feature]), feature))
+
+
+def _named(
+    features: Int[np.ndarray, "item"],
+    labels: Labels,
+    correlation: Float[np.ndarray, "item item"],
+    jaccards: Float[np.ndarray, "group"],
+    p: Float[np.ndarray, "group"],
+) -> tuple[Family, ...]:
+    """The groups as families, with what was found about each."""
+    tight, own = cohesion(correlation, labels), silhouettes(distances(correlation), labels)
+    members = [np.flatnonzero(labels == group) for group in range(len(tight))]
+    return tuple(
+        Family(
+            name=f"family_{group}",
+            features=tuple(int(feature) for feature in features[chosen]),
+            cohesion=float(tight[group]) if len(chosen) > 1 else None,
+            silhouette=float(own[chosen].mean()),
+            jaccard=float(jaccards[group]),
+            p=float(p[group]) if len(chosen) > 1 else None,
+        )
+        for group, chosen in enumerate(members)
+    )
+
+
+# --- what moves ------------------------------------------------------------------------------------------------------
+
+
+def _increments(trajectories: Trajectories) -> tuple[Float[np.ndarray, "increment feature"], dict[int, LeftOut]]:
+    """Increments in float64, and the features whose increments say nothing."""
+    bad = np.argwhere(~np.isfinite(trajectories))
+    if len(bad):
+        place, feature = bad[0]
+        raise MeasureError(f"trajectory of feature {feature}: not finite at checkpoint {place} of {len(trajectories)}")
+    if len(trajectories) <= FEWEST_INCREMENTS:
+        raise MeasureError(
+            f"families need trajectories over at least {FEWEST_INCREMENTS + 1} checkpoints, there are "
+            f"{len(trajectories)}; lower training.checkpoint_every or train longer"
+        )
+    increments = np.diff(trajectories.astype(np.float64), axis=0)
+    floor = STILL * np.abs(trajectories).max(0)
+    still, even = np.abs(increments).max(0) <= floor, np.ptp(increments, axis=0) <= floor
+    left_out = {int(f): LeftOut.CONSTANT if still[f] else LeftOut.EVEN for f in np.flatnonzero(still | even)}
+    moving = trajectories.shape[1] - len(left_out)
+    if moving < FEWEST:
+        raise MeasureError(
+            f"families need at least {FEWEST} features whose trajectories move, there are {moving} of "
+            f"{trajectories.shape[1]}; fit a basis with fewer dead features: formation shared-feature-fit"
+        )
+    return increments, left_out
+
+
+# --- whether a family counts -----------------------------------------------------------------------------------------
+
+
+def _found_again(
+    rows: Float[np.ndarray, "item time"], labels: Labels, most: int, draws: int, seed: int, tracker: Tracker
+) -> tuple[Float[np.ndarray, "group"], float]:
+    """Mean best Jaccard index of every family over draws of the increments, and the mean adjusted Rand index.
+
+    A feature that does not move in a draw correlates with nothing there: what hangs on one increment is lost again.
+    """
+    draw, count = np.random.default_rng([seed, 0]), rows.shape[1]
+    jaccards, rands = np.zeros(labels.max() + 1), 0.0
+    for _ in range(draws):
+        chosen = rows[:, draw.integers(count, size=count)]
+        again, _ = cluster(distances(correlations(chosen)), most)
+        jaccards += best_jaccard(labels, again) / draws
+        rands += adjusted_rand(labels, again) / draws
+        tracker.advance()
+    return jaccards, rands
+
+
+def _beyond_chance(
+    rows: Float[np.ndarray, "item time"],
+    correlation: Float[np.ndarray, "item item"],
+    labels: Labels,
+    most: int,
+    draws: int,
+    seed: int,
+    tracker: Tracker,
+) -> Float[np.ndarray, "group"]:
+    """p of every family's cohesion: against the largest of a family at least as large among features shifted apart."""
+    draw, (items, count) = np.random.default_rng([seed, 1]), rows.shape
+    size, own = np.bincount(labels), cohesion(correlation, labels)
+    null = np.full((len(size), draws), -1.0)
+    for index in range(draws):
+        shift = draw.integers(count, size=(items, 1))
+        apart = correlations(np.take_along_axis(rows, (np.arange(count) + shift) % count, axis=1))
+        by_chance, _ = cluster(distances(apart), most)
+        tight, sizes = cohesion(apart, by_chance), np.bincount(by_chance)
+        null[:, index] = np.where(sizes >= size[:, None], tight, -1.0).max(1)
+        tracker.advance()
+    return permutation_p(own, null)
