@@ -114,8 +114,15 @@ def _whole_study(project: Project, study: Study, memo: Memo, strict: bool) -> di
 
 
 def without_guests(project: Project, preset: str) -> Plan:
-    """The plan of a study alone, for which no publication has to be sound: to publish it, or to compare with it."""
-    return make_plan(project, load_study(project.root, preset))
+    """The plan of a study alone, to publish it or to compare with it: no publication but collections has to be sound.
+
+    Collections belong to it, for its chapters read them wherever they are read from when the paper is built.
+    """
+    study = load_study(project.root, preset)
+    workflow = load_workflow(project, study)
+    names = set(published_names(project))
+    read = {one.name: require(project, one.name) for one in workflow.collections if one.name in names}
+    return make_plan(project, study, homes=Homes(project, read), workflow=workflow)
 
 
 def with_run(study: Study, run: str) -> Study:

@@ -11,6 +11,7 @@ from livingpaper.files import bytes_digest
 from livingpaper.project import Project
 from livingpaper.published.evidence import Sources
 from livingpaper.published.publication import load_publication
+from livingpaper.published.studies import without_guests
 from livingpaper.staleness.memo import Memo
 from livingpaper.staleness.reads import recorded_reads
 from livingpaper.tasks import Plan
@@ -129,3 +130,12 @@ def test_the_paper_lists_a_collection_with_the_command_that_makes_it(paper: Pape
     (paper.root / "results").rename(paper.root / "elsewhere")
     (paper.root / "artifacts/studies/across").rename(paper.root / "away")
     assert "Not made yet." in row()
+
+
+def test_a_study_is_published_from_chapters_that_read_a_published_collection(paper: Paper) -> None:
+    run_publish("across")
+    project = Project(paper.root)
+    task = plan_of(paper.root).tasks["tiny-s1/spread"]
+    alone = without_guests(project, "tiny")
+    assert alone.homes.told(task.reads, "tiny-s1") == {"across": "results/across"}
+    assert set(alone.homes.published) == {"across"}
