@@ -4,8 +4,8 @@ An edge says what becomes of a feature's score at answer positions when the writ
 (`docs/measures.md` §3 *Ablation* for what stands in; resampling is scored at first affected reads). Five figures:
 
 - *moved*: the mean absolute change of the score, exactly, by running the model with the replacement;
-- *lost*: the mean loss, with its sign. A writer that only says where to look takes a value's feature from some reads and
-  gives it to others, and a mean is what it replaces on average: much is moved then, and little lost;
+- *lost*: the mean loss, with its sign. A writer that only says where to look takes a feature of values from some reads
+  and gives it to others, and a mean replaces on average nothing: much is moved then, and little lost;
 - *activation lost*: the loss of what is left once the basis has kept its largest scores;
 - *gradient*: the score's gradient times (own output − stand-in), over all positions: *lost* to first order;
 - *direct*: the part of that which the writer itself puts at the answer position, nothing between it and the stage.
