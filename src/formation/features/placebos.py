@@ -1,15 +1,14 @@
 """Placebos of features: random directions in their place (`docs/measures.md` §4), the same at every checkpoint.
 
 Permuted answers are no placebo here: along any direction a good model loses right answers and gains wrong ones. So
-each feature is compared with random directions of matched variance, in two ways:
+features are compared with random directions, in two ways:
 
-- For its *activation*, a random encoder row with its bias, and with the variance of its score before rectification. It
-  takes the feature's place: it is active where the feature would have been with that score.
-- For its *usefulness*, a random direction that is taken away as much as the feature is: the states' part along it,
-  centred, with the variance of the feature's activation. Features share a ladder of variances, each the next above its
+- For what is *active*, a feature's encoder row is turned at random: a row of the same length, whose score has the same
+  variance on average over directions, with the feature's bias and against the same competitors. A feature that is
+  itself a random row cannot be told from its placebos.
+- For its *usefulness*, the states' part along a direction is taken away, centred, with the variance that the feature's
+  activation has over the pooled activations of the fit. Features share a ladder of variances, each the next above its
   own, so that the placebos of a hundred features cost as little as those of a few.
-
-Variances are those over the pooled activations of the fit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +17,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from formation.errors import MeasureError
 from formation.features.above import Above
-from formation.features.activations import Activations, Moments
+from formation.features.activations import Activations
 from formation.features.basis import Basis, Kind
 from formation.features.usefulness import Worth, removal
 
@@ -30,43 +30,59 @@ GATED = (Worth.USEFULNESS, Worth.LOG_PROB)
 
 @dataclass(frozen=True, eq=False)
 class Placebos:
-    """Random directions, and how much each feature's score and activation vary."""
+    """Random directions, and how much is taken away along them for which feature."""
 
     directions: Float[Tensor, "placebo d_model"]  # of unit length
     deviation: Float[Tensor, "placebo"]  # of the standardised states along them
-    score_deviation: Float[Tensor, "feature"]
     ladder: Float[Tensor, "rung"]  # deviations of activations, ascending
     rung: Int[Tensor, "feature"]
 
 
 def draw_placebos(basis: Basis, samples: Iterable[Activations], count: int, rungs: int, seed: int) -> Placebos:
-    """`count` directions drawn evenly over the sphere, matched on the activations that the basis was fit on."""
-    states, activations = None, None
+    """`count` directions drawn evenly over the sphere, matched on the activations that the basis was fit on.
+
+    Raises `MeasureError` if there are none, or if they are not of the basis.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randn(count, len(basis.mean), generator=draw, dtype=torch.float64)
+    directions = (rows / rows.norm(dim=1, keepdim=True)).to(basis.encoder.dtype)
+    along, activation = _Deviations(), _Deviations()
     for sample in samples:
         basis.check(sample.stage, sample.x.shape[1])
-        of_states, of_activations = Moments.of(sample.x), Moments.of(basis.encode(sample.x))
-        states = of_states if states is None else states.with_(of_states)
-        activations = of_activations if activations is None else activations.with_(of_activations)
-    if states is None or activations is None:
+        along.add(_along(basis, directions, sample.x))
+        activation.add(basis.encode(sample.x))
+    if not along.rows:
         raise MeasureError("placebos: no activations were given, expected those that the basis was fit on")
-    covariance = (states.covariance / basis.scale**2).to(basis.encoder.dtype)
-    rows = torch.randn(count, len(basis.mean), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    directions = (rows / rows.norm(dim=1, keepdim=True)).to(basis.encoder.dtype)
-    own = activations.covariance.diagonal().clamp(min=0).sqrt().to(basis.encoder.dtype)
+    own = activation.values.to(directions.dtype)
     ladder = torch.quantile(own, torch.arange(1, rungs + 1, dtype=own.dtype) / rungs)
-    return Placebos(
-        directions,
-        _deviation(directions, covariance),
-        _deviation(basis.encoder, covariance),
-        ladder,
-        torch.searchsorted(ladder, own).clamp(max=rungs - 1),
-    )
+    rung = torch.searchsorted(ladder, own).clamp(max=rungs - 1)
+    return Placebos(directions, along.values.to(directions.dtype), ladder, rung)
 
 
-def _deviation(
-    rows: Float[Tensor, "row d_model"], covariance: Float[Tensor, "d_model d_model"]
-) -> Float[Tensor, "row"]:
-    return ((rows @ covariance) * rows).sum(-1).clamp(min=0).sqrt()
+class _Deviations:
+    """Standard deviations of columns whose rows come in parts."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.sums: list[Tensor] = []
+
+    def add(self, values: Float[Tensor, "row column"]) -> None:
+        """Take in some rows."""
+        exact = values.double()
+        sums = [exact.sum(0), exact.square().sum(0)]
+        self.rows += len(values)
+        self.sums = [one + more for one, more in zip(self.sums, sums, strict=True)] if self.sums else sums
+
+    @property
+    def values(self) -> Float[Tensor, "column"]:
+        """Deviations over all rows so far."""
+        return (self.sums[1] / self.rows - (self.sums[0] / self.rows).square()).clamp(min=0).sqrt()
+
+
+def _along(
+    basis: Basis, directions: Float[Tensor, "placebo d_model"], x: Float[Tensor, "row d_model"]
+) -> Float[Tensor, "row placebo"]:
+    return ((x - basis.mean) / basis.scale) @ directions.T
 
 
 # --- in a feature's place --------------------------------------------------------------------------------------------
@@ -84,14 +100,13 @@ class Activity:
 def placebo_activity(
     basis: Basis, placebos: Placebos, x: Float[Tensor, "read d_model"], parts: Sequence[Int[Tensor, "row"]]
 ) -> Activity:
-    """What random encoder rows would have scored in each feature's place, on the states `x`."""
-    unit = ((x - basis.mean) / basis.scale) @ placebos.directions.T / placebos.deviation.clamp(min=1e-12)
-    to_beat = competition(basis, basis.scores(x))
+    """What encoder rows that point elsewhere would have scored in each feature's place, on the states `x`."""
+    along, to_beat = _along(basis, placebos.directions, x), competition(basis, basis.scores(x))
     sums: list[Tensor] = []
-    for feature, deviation in enumerate(placebos.score_deviation):
-        score = (deviation * unit + basis.encoder_bias[feature]).clamp(min=0)
-        active = score > to_beat[:, feature, None]
-        every = torch.stack([active.to(score.dtype), torch.where(active, score, 0), score])
+    for feature, length in enumerate(basis.encoder.norm(dim=1)):
+        score = F.relu(length * along + basis.encoder_bias[feature])
+        active = (score > to_beat[:, feature, None]).to(score.dtype)
+        every = torch.stack([active, active * score, score])
         sums.append(torch.stack([every[:, rows].sum(1) for rows in parts], dim=1))
     return Activity(*torch.stack(sums, dim=2))
 
@@ -116,8 +131,8 @@ def placebo_usefulness(
 
     A direction's mean over all reads stays.
     """
-    along = (above.state / basis.scale) @ placebos.directions.T / placebos.deviation.clamp(min=1e-12)
-    centred = basis.scale * (along - along.mean(0))
+    unit = _along(basis, placebos.directions, above.state) / placebos.deviation.clamp(min=1e-12)
+    centred = basis.scale * (unit - unit.mean(0))
     by_rung: dict[Worth, list[Tensor]] = {worth: [] for worth in GATED}
     for deviation in placebos.ladder:
         for worth, values in removal(above, placebos.directions, deviation * centred, answer).items():

@@ -7,7 +7,7 @@ Where one answer position can touch another, all are changed at once, and an att
 position has the feature: only sums over streams are comparable with losses there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import torch
@@ -29,7 +29,7 @@ class Worth(StrEnum):
     ATTRIBUTION = "attribution"  # its activation × the margin's gradient: `ZERO` to first order
 
 
-Values = dict[Worth, Float[Tensor, "read feature"]]
+Values = Mapping[Worth, Float[Tensor, "read feature"]]
 
 
 def measure_usefulness(
