@@ -1,18 +1,16 @@
 """Activations of a residual stage at several checkpoints of a run: what a shared basis is fit on.
 
 They are taken from training streams, by default at answer positions alone (`docs/measures.md` §5), one checkpoint after
-the other: nothing of one is kept while the next is made. Each checkpoint has a mean and a scale of its own, for the fit
-alone; `pooled` gives the one mean and scale that serve every measurement.
+the other: nothing of one is kept while the next is made. Means and scales are `formation.features.samples`'s.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from formation.artifacts import Run
@@ -21,6 +19,7 @@ from formation.components.roles import Kind, kinds
 from formation.components.states import states_at
 from formation.errors import MeasureError
 from formation.features.above import require_finite
+from formation.features.samples import Sample
 from formation.features.stage import stage_name
 from formation.training import checkpoints
 from formation.training.replay import load_replayed, replayed_steps
@@ -34,47 +33,11 @@ class Positions(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """Count, mean and covariance of rows, in float64; those of several sets are merged without the rows."""
+class Activations(Sample):
+    """A sample with what stands where; the same positions, in the same order, at every checkpoint."""
 
-    rows: int
-    mean: Float[Tensor, "d_model"]
-    covariance: Float[Tensor, "d_model d_model"]
-
-    @classmethod
-    def of(cls, x: Float[Tensor, "row d_model"]) -> Self:
-        """The moments of some rows."""
-        exact = x.double()
-        mean = exact.mean(0)
-        centred = exact - mean
-        return cls(len(x), mean, centred.T @ centred / len(x))
-
-    def with_(self, other: "Moments") -> "Moments":
-        """The moments of both sets of rows (Chan, Golub & LeVeque 1983, Am. Stat. 37:242)."""
-        rows = self.rows + other.rows
-        share, apart = other.rows / rows, other.mean - self.mean
-        covariance = (1 - share) * self.covariance + share * other.covariance
-        return Moments(rows, self.mean + share * apart, covariance + share * (1 - share) * torch.outer(apart, apart))
-
-    @property
-    def scale(self) -> float:
-        """Root of the mean variance over the dimensions."""
-        return float(self.covariance.diagonal().mean().clamp(min=0).sqrt())
-
-
-@dataclass(frozen=True, eq=False)
-class Activations:
-    """A stage of one checkpoint at chosen positions; the same positions, in the same order, at every checkpoint."""
-
-    stage: str
-    step: int
-    x: Float[Tensor, "row d_model"]
     tokens: Int[Tensor, "row"]  # token ids at the positions
     kinds: Int[Tensor, "row"]  # `roles.Kind`
-
-    def moments(self) -> Moments:
-        """Mean, covariance and scale of this checkpoint alone."""
-        return Moments.of(self.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +71,6 @@ def activations(run: Run, stage: str, steps: Sequence[int], places: Places) -> I
     name = stage_name(stage, run.params.model.layers)
     _require_checkpoints(run, steps)
     return (_activations(run, name, step, places) for step in steps)
-
-
-def pooled(samples: Iterable[Activations]) -> Moments:
-    """Moments over the rows of all checkpoints: one mean, one scale; raises `MeasureError` without any."""
-    total: Moments | None = None
-    for sample in samples:
-        moments = sample.moments()
-        total = moments if total is None else total.with_(moments)
-    if total is None:
-        raise MeasureError("pooled activations: no checkpoint was given, expected at least two")
-    return total
 
 
 def _activations(run: Run, stage: str, step: int, places: Places) -> Activations:

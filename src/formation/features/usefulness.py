@@ -7,7 +7,7 @@ Where one answer position can touch another, all are changed at once, and an att
 position has the feature: only sums over streams are comparable with losses there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 import torch
@@ -63,18 +63,3 @@ def removal(
     after = torch.stack([margins(logits, answer) for logits in above.removed(directions, amounts)], dim=1)
     before = margins(above.clean, answer)[:, None]
     return {names[0]: before - after, names[1]: F.logsigmoid(before) - F.logsigmoid(after)}
-
-
-def set_usefulness(
-    above: Above,
-    basis: Basis,
-    features: Sequence[int],
-    activation: Float[Tensor, "read feature"],
-    mean: Float[Tensor, "feature"],
-    answer: Int[Tensor, "read"],
-) -> Float[Tensor, "read"]:
-    """Margin lost at every read, in nats, when several features are replaced by their means all at once."""
-    chosen = list(features)
-    change = basis.scale * ((activation - mean)[:, chosen] @ basis.decoder[chosen])
-    before = above.without(torch.zeros_like(above.state))
-    return margins(before, answer) - margins(above.without(change), answer)

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError, MeasureError
-from formation.features.activations import Moments, Places, Positions, activations, draw_places, pooled
+from formation.features.activations import Places, Positions, activations, draw_places
+from formation.features.samples import check_samples
 from formation.training import checkpoints
 from tests.formation import projects
 from tests.formation.projects import project
@@ -63,27 +62,8 @@ def test_streams_are_drawn_by_the_seed(run: Run) -> None:
     assert not torch.equal(first.tokens[:, :20], other.tokens[:, :20])
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 99))
-@settings(max_examples=20)
-def test_merged_moments_are_those_of_all_rows(sizes: list[int], seed: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    parts = [torch.randn(size, 3, generator=draw) * (index + 1) + 5 * index for index, size in enumerate(sizes)]
-    merged = Moments.of(parts[0])
-    for part in parts[1:]:
-        merged = merged.with_(Moments.of(part))
-    rows = torch.cat(parts).double()
-    assert merged.rows == len(rows)
-    torch.testing.assert_close(merged.mean, rows.mean(0))
-    torch.testing.assert_close(merged.covariance, torch.from_numpy(np.cov(rows.T.numpy(), bias=True)).view(3, 3))
-    assert merged.scale == pytest.approx(float(rows.var(0, correction=0).mean().sqrt()))
-
-
-def test_the_pooled_mean_and_scale_are_those_of_all_checkpoints_together(run: Run) -> None:
-    where = places(run)
-    rows = torch.cat([sample.x for sample in activations(run, "final_norm", STEPS, where)]).double()
-    found = pooled(activations(run, "final_norm", STEPS, where))
-    torch.testing.assert_close(found.mean, rows.mean(0))
-    assert found.scale == pytest.approx(float(rows.var(0, correction=0).mean().sqrt()))
+def test_they_are_samples_of_a_fit(run: Run) -> None:
+    check_samples(list(activations(run, "final_norm", STEPS, places(run))))
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
@@ -117,8 +97,3 @@ def test_what_is_not_finite_is_named_by_checkpoint_and_stage(run: Run, monkeypat
     assert next(samples).step == 0
     with pytest.raises(MeasureError, match=r"final_norm of the checkpoint of step 10: .* not finite"):
         next(samples)
-
-
-def test_no_checkpoint_has_no_moments() -> None:
-    with pytest.raises(MeasureError, match="no checkpoint was given"):
-        pooled([])

@@ -15,7 +15,7 @@ from formation.features.above import Above, above, margins, whole_stage
 from formation.features.activations import Activations
 from formation.features.basis import Basis, Kind
 from formation.features.placebos import Placebos, draw_placebos, placebo_usefulness
-from formation.features.usefulness import Values, Worth, measure_usefulness, set_usefulness
+from formation.features.usefulness import Values, Worth, measure_usefulness
 from formation.model import Transformer
 from tests.formation.components.small import CONTEXT, material, shifted
 from tests.formation.features.bases import random_basis
@@ -82,7 +82,6 @@ def test_taking_nothing_away_costs_exactly_nothing(stage: str) -> None:
     nothing = torch.zeros(len(STREAMS.answer), basis.latents, dtype=torch.float64)
     found = measure_usefulness(rest, basis, nothing, nothing[0], STREAMS.answer)
     assert all((values == 0).all() for values in found.values())
-    assert (set_usefulness(rest, basis, [0, 3], nothing, nothing[0], STREAMS.answer) == 0).all()
 
 
 def test_features_that_are_not_active_cost_exactly_nothing() -> None:
@@ -91,20 +90,6 @@ def test_features_that_are_not_active_cost_exactly_nothing() -> None:
     assert silent.any()
     for worth in (Worth.ZERO, Worth.ATTRIBUTION):
         assert (useful(LAST)[worth][silent] == 0).all()
-
-
-@pytest.mark.parametrize("chosen", [[0], [1, 4], [0, 1, 2, 3, 4]])
-def test_a_set_is_worth_what_its_joint_removal_costs(chosen: list[int]) -> None:
-    basis, (model, rest) = random_basis(LAST), way(LAST)
-    activation = basis.encode(rest.state)
-    means = activation.clone()
-    means[:, chosen] = activation.mean(0)[chosen]
-    change = basis.decode(activation) - basis.decode(means)
-    lost = by_whole_pass(model, LAST, torch.zeros_like(change)) - by_whole_pass(model, LAST, change)
-    found = set_usefulness(rest, basis, chosen, activation, activation.mean(0), STREAMS.answer)
-    torch.testing.assert_close(found, lost, rtol=0, atol=1e-9)
-    if len(chosen) == 1:
-        torch.testing.assert_close(found, useful(LAST)[Worth.USEFULNESS][:, 0], rtol=0, atol=1e-9)
 
 
 def test_margins_are_those_of_the_neighbouring_measures() -> None:
