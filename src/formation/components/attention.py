@@ -1,8 +1,9 @@
 """Where heads look at answer positions, and by how much they prefer it (`docs/measures.md` §3 *Heads*).
 
-All of it is read off the value tokens before a read: each stands in a *slot*. The placebo of a role is the same number
-with the role moved on, in every read, by an even draw of slots (around the end): other value tokens before that read,
-as many as the role has and as far apart.
+All of it is read off the value tokens before a read: each stands in a *slot*. An earlier layer can move a value and its
+key on, by attending a fixed distance back; the key token behind the value, two on, is the first that the read's own key
+resembles. The placebo of a role is the same number with the role moved on, in every read, by an even draw of slots
+(around the end): other value tokens before that read, as many as the role has and as far apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,12 +84,15 @@ def measure_attention(clean: Clean, material: Material, at: Slots) -> Iterator[M
     pattern = torch.cat([answers.pattern for answers in clean.answers], dim=1)
     scores = _at(torch.cat([answers.scores for answers in clean.answers], dim=1), at.place)
     on_values, on_keys = _at(pattern, at.place), _at(pattern, (at.place - 1).clamp(min=0))
+    on_next = _at(pattern, (at.place + 2).clamp(max=pattern.shape[-1] - 1))  # the key token of the event behind a value
     names = [f"layer_{layer}.head_{head}" for layer, one in enumerate(clean.previous) for head in range(one.shape[1])]
     moved = {role: at.moved(role) for role in at.members}
     for metric, role in _ON_VALUES.items():
         yield from _metric(metric, names, material, at, at.members[role].any(1), _shares(on_values, moved[role]))
     rows = at.members["matching"].any(1)
     yield from _metric("attention_matching_key", names, material, at, rows, _shares(on_keys, moved["matching"]))
+    rows = at.members["matching_any"].any(1)
+    yield from _metric("attention_next_key", names, material, at, rows, _shares(on_next, moved["matching_any"]))
     for metric, role in _MARGINS.items():
         rows = at.members[role].any(1) & (at.valid & ~at.members[role]).any(1)
         yield from _metric(metric, names, material, at, rows, _margins(scores, moved[role], at.valid))

@@ -1,4 +1,4 @@
-"""`analysis/component_curves.json` (`component-curves/1`): components and residual states over the checkpoints.
+"""`analysis/component_curves.json` (`component-curves/2`): components and residual states over the checkpoints.
 
 What figures need of the component sweep, small enough to read at once. Metrics whose births are dated have bounds, a
 bootstrap over streams, pointwise; all others are values alone. All are of `test_iid`.
@@ -19,6 +19,7 @@ from formation.statistics import interval
 DIGITS = 4
 HEADS = (
     "attention_matching_any",
+    "attention_next_key",
     "attention_matching_value",
     "attention_stale",
     "attention_distractor",
@@ -34,7 +35,7 @@ HEADS = (
 )
 MLPS = ("direct_effect", "drop_zero", "drop_mean", "drop_resample_value", "drop_resample_key", "active_fraction")
 ROLES = ("query_key", "matching_value")  # of the spectra and similarities shown
-PROBED = ("query_key", "matching_key", "matching_value", "stale_value")  # of the probes shown
+PROBED = ("query_key", "matching_key", "matching_value", "stale_value", "next_key")  # of the probes shown
 TARGETS = ("query_key", "current_value", "matching_slot", "stale_value", "overwrites")
 GROUPED = ("update_norm", "weight_norm", "update_cosine", "gradient_cosine")
 

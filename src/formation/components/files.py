@@ -2,5 +2,5 @@
 
 METRICS = "analysis/component_metrics.jsonl"
 FOLDER = "analysis/components"
-CURVES, CURVES_SCHEMA = "analysis/component_curves.json", "component-curves/1"
-COMPARED, COMPARED_SCHEMA = "analysis/birth_window_compare.json", "birth-window-compare/1"
+CURVES, CURVES_SCHEMA = "analysis/component_curves.json", "component-curves/2"
+COMPARED, COMPARED_SCHEMA = "analysis/birth_window_compare.json", "birth-window-compare/2"

@@ -24,6 +24,9 @@ class Role(StrEnum):
     STALE_VALUE = "stale_value"
     DISTRACTOR_KEY = "distractor_key"  # of the latest write of another key before the read; nowhere if there is none
     DISTRACTOR_VALUE = "distractor_value"
+    NEXT_KEY = (
+        "next_key"  # the key token behind the matching value, two on: of the event that follows, or the read's own
+    )
 
 
 class Kind(IntEnum):
@@ -57,6 +60,7 @@ def roles(split: Split) -> Mapping[Role, Int[np.ndarray, "read"]]:
         Role.STALE_VALUE: _behind(stale, 2),
         Role.DISTRACTOR_KEY: _behind(other, 1),
         Role.DISTRACTOR_VALUE: _behind(other, 2),
+        Role.NEXT_KEY: reads.support + 4,
     }
 
 

@@ -12,7 +12,7 @@ from formation.components.material import Measured
 from formation.params import Frozen
 from formation.record.lines import SweepRow, row_from, row_json
 
-SCHEMA = "component-metrics/1"
+SCHEMA = "component-metrics/2"
 
 
 class Selectivity(Frozen):

@@ -20,6 +20,7 @@ from formation.record.series import ComponentMetric, Series
 
 DATED_METRICS = (
     "attention_matching_any",
+    "attention_next_key",
     "direct_effect",
     "drop_zero",
     "drop_mean",
@@ -31,6 +32,7 @@ DATED_PROBES = {
     Role.QUERY_KEY: ("probe_current_value", "probe_matching_slot", "probe_stale_value", "probe_overwrites"),
     Role.MATCHING_VALUE: ("probe_query_key",),
     Role.STALE_VALUE: ("probe_query_key",),
+    Role.NEXT_KEY: ("probe_query_key", "probe_current_value"),
 }
 
 

@@ -21,7 +21,7 @@ from formation.components.rows import ComponentRow, as_json
 from formation.errors import ArtifactError
 from formation.record.lines import Source, read_rows, row_in
 
-SCHEMA = "checkpoint-components/1"
+SCHEMA = "checkpoint-components/2"
 DATED = SplitName.TEST_IID  # whose births are dated and windows found; the other splits are measured beside it
 
 Name = tuple[str, str]  # component, metric

@@ -34,7 +34,8 @@ from formation.training.state import Streams, TrainingState
 BEHAVIOUR = "behaviour"
 _FLIPPED = (SplitName.TEST_IID, SplitName.HELDOUT_PAIRS)
 _BASE = SplitName.TEST_IID
-UNITS = {"accuracy": "", "key_twin_flip": "", "attention_matching_value": "", "direct_effect": "nats"}
+LOOKS = {"attention_matching_value": Role.MATCHING_VALUE, "attention_next_key": Role.NEXT_KEY}
+UNITS = {"accuracy": "", "key_twin_flip": "", **dict.fromkeys(LOOKS, ""), "direct_effect": "nats"}
 DIGITS = 4
 
 Points = dict[int, list[Measured]]
@@ -152,11 +153,12 @@ def measure_point(
             clean = clean_pass(model, material, batch)
             logits = clean.logits
             x, p = final_state(clean, material), wrong_answers(logits, material.answer)
-            place = material.roles[Role.MATCHING_VALUE]
             for head in heads:
                 index = head.head or 0
-                seen = clean.answers[head.layer].pattern[torch.arange(len(place)), index, place]
-                out.append(measured(head.name, "attention_matching_value", material, seen))
+                pattern = clean.answers[head.layer].pattern[:, index]
+                for metric, role in LOOKS.items():
+                    seen = pattern.gather(1, material.roles[role][:, None])[:, 0]
+                    out.append(measured(head.name, metric, material, seen))
                 added = attribution(model, x, head_rows(model, clean, material, head.layer, index))
                 effect = margin_effect(added, p, material.answer)
                 out.append(measured(head.name, "direct_effect", material, effect))

@@ -16,12 +16,14 @@ AVAILABLE = (
     ("query_key", "matching_slot", "At the query: which write"),
     ("matching_value", "query_key", "At the matching value: its key"),
     ("stale_value", "query_key", "At a stale value: its key"),
+    ("next_key", "query_key", "At the key token behind it: its key"),
+    ("next_key", "current_value", "At the key token behind it: the value"),
 )
 # entry of the evidence, what a reader calls it
 ORDER = (
     ("shortcut_birth_step", "accuracy rises for the first time"),
-    ("scaffold_birth_step", "the key can be read at the matching value"),
-    ("routing_birth_step", "the retrieval head attends to the matching value"),
+    ("scaffold_birth_step", "the key can be read where the retrieval head looks"),
+    ("routing_birth_step", "the retrieval head attends to where it reads the value"),
     ("write_birth_step", "the retrieval head writes the answer"),
     ("retrieval_birth_step", "the model follows key twins"),
     ("heldout_retrieval_birth_step", "and on held-out pairs"),
@@ -66,6 +68,7 @@ def heads(study: Study) -> Plot:
     previous = strongest(curves, "previous_token")
     panels = [
         _panel(record, "heads", "attention_matching_any", "Attention to the matching value", "attention", "", named),
+        _panel(record, "heads", "attention_next_key", "Attention to the key token behind it", "attention", "", named),
         _panel(record, "heads", "previous_token", "Attention to the token before", "attention", "", previous),
         _panel(record, "heads", "direct_effect", "Direct effect on the margin", "effect", NATS, named),
         _panel(record, "heads", "drop_resample_key", "Margin lost when taken from the key twin", "drop", NATS, named),

@@ -1,4 +1,4 @@
-"""Figures of a window's comparison (`birth-window-compare/1`): what carries the change, where, and in which order.
+"""Figures of a window's comparison (`birth-window-compare/2`): what carries the change, where, and in which order.
 
 Every function takes a window of the record, or null for a run without one, and draws then that there is none.
 """
@@ -133,6 +133,7 @@ def inside(window: Window | None) -> Plot:
     titles = {
         "accuracy": ("Behaviour", Axis("share of reads", low=-0.02, high=1.03)),
         "attention_matching_value": ("Attention to the matching value, IID", Axis("attention", low=-0.02, high=1.03)),
+        "attention_next_key": ("Attention to the key token behind it, IID", Axis("attention", low=-0.02, high=1.03)),
         "direct_effect": ("Direct effect on the margin, IID", Axis("effect", "nats")),
     }
     panels = []

@@ -2,8 +2,9 @@
 
 The *retrieval head* is the head that costs the answer most when replaced by its own output in the key twin, at the end
 of training (mean of the last checkpoints): that is what it says of the key. Heads that tell values their key, below it,
-cost as much, so the cost is weighed by the head's attention to the matching value. Its dates are compared with those of
-what should come before (the key, readable at the matching value below its layer) and after (held-out retrieval).
+cost as much, so the cost is weighed by the head's attention to where the value can be read: the matching value, or the
+key token behind it, to which an earlier layer can have moved it. Its dates are compared with those of what should come
+before (the key, readable at that place below its layer) and after (held-out retrieval).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from formation.benchmark.streams import SplitName
+from formation.components.roles import Role
 from formation.params import Params
 from formation.record.analysis import Analysis, Key
 from formation.record.births import Change, Outcome
@@ -21,13 +23,18 @@ from formation.record.evidence import (
     Entry,
     birth_entry,
     distance_entry,
+    estimate_entry,
     missing,
     why_absent,
 )
 from formation.record.plateaus import distance
 from formation.record.series import ComponentMetric, Metric
-from formation.statistics import interval
+from formation.statistics import interval, ratio
 
+PLACES = {  # attention metric → role of the place; words
+    "attention_matching_any": (Role.MATCHING_VALUE, "the matching value"),
+    "attention_next_key": (Role.NEXT_KEY, "the key token behind the matching value"),
+}
 LAST = 3  # checkpoints whose mean names the retrieval head
 STAGED = ("retrieval_birth_step", "heldout_retrieval_birth_step", "ood_retrieval_birth_step")
 NOT_MEASURED = "components were not measured; run: formation component-sweep"
@@ -35,10 +42,11 @@ NOT_MEASURED = "components were not measured; run: formation component-sweep"
 
 @dataclass(frozen=True)
 class RetrievalHead:
-    """The head that carries retrieval at the end of training; `drop` in nats of margin."""
+    """The head that carries retrieval at the end of training; `drop` in nats of margin, `place` is where it looks."""
 
     component: str
     drop: float
+    place: str  # of PLACES
 
     @property
     def layer(self) -> int:
@@ -47,15 +55,16 @@ class RetrievalHead:
 
 
 def retrieval_head(found: Analysis) -> RetrievalHead | None:
-    """The head with the largest final drop under `resample:key`, weighed by its attention to the matching value.
+    """The head with the largest final drop under `resample:key`, weighed by its attention to one of `PLACES`.
 
     Null where components were not measured.
     """
-    drops, attention = _final(found, "drop_resample_key"), _final(found, "attention_matching_any")
-    if not attention:
+    drops = _final(found, "drop_resample_key")
+    looks = {(name, place): share for place in PLACES for name, share in _final(found, place).items()}
+    if not looks:
         return None
-    component = max(attention, key=lambda name: drops[name] * attention[name])
-    return RetrievalHead(component, drops[component])
+    component, place = max(looks, key=lambda one: drops[one[0]] * looks[one])
+    return RetrievalHead(component, drops[component], place)
 
 
 def _final(found: Analysis, metric: str) -> dict[str, float]:
@@ -71,34 +80,36 @@ def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
     """Every entry by name: `{value, low, high, n, unit, what}`, with a `reason` where the value is null."""
     head = retrieval_head(found)
     name = "retrieval head" if head is None else head.component
-    routing = NOT_MEASURED if head is None else (IID, ComponentMetric(name, "attention_matching_any"))
+    routing = NOT_MEASURED if head is None else (IID, ComponentMetric(name, head.place))
+    where = "the matching value" if head is None else PLACES[head.place][1]
     write = NOT_MEASURED if head is None else (IID, ComponentMetric(name, "direct_effect"))
     scaffold = NOT_MEASURED if head is None else _scaffold(head)
     heldout = (HELDOUT, Metric.KEY_FLIP)
     return {
         "behaviour_in_stages": _stages(params, found),
-        "routing_birth_step": _birth(found, routing, f"birth of attention to the matching value in {name}"),
+        "value_place_preferred": _looks_at_value(params, found, head),
+        "routing_birth_step": _birth(found, routing, f"birth of attention to {where} in {name}"),
         "write_birth_step": _birth(found, write, f"birth of the direct effect of {name} on the margin"),
         "scaffold_birth_step": _birth(
-            found, scaffold, "birth of the key's readability at the matching value, below the retrieval head's layer"
+            found, scaffold, f"birth of the key's readability at {where}, below the retrieval head's layer"
         ),
         "routing_precedes_heldout": _gap(
-            params, found, routing, heldout, f"from {name} attending to the matching value to held-out retrieval"
+            params, found, routing, heldout, f"from {name} attending to {where} to held-out retrieval"
         ),
         "routing_precedes_retrieval": _gap(
             params, found, routing, (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP), f"from {name} attending to retrieval"
         ),
         "scaffold_precedes_write": _gap(
-            params, found, scaffold, write, f"from the key being readable at the matching value to {name} writing"
+            params, found, scaffold, write, f"from the key being readable at {where} to {name} writing"
         ),
     }
 
 
 def _scaffold(head: RetrievalHead) -> Key | str:
-    """The query key's probe at the matching value, in the stream that the retrieval head's layer reads; or why none."""
+    """The query key's probe where the retrieval head looks, in the stream that its layer reads; or why none."""
     if head.layer == 0:
         return "the retrieval head is in layer 0"
-    return IID, ComponentMetric(f"layer_{head.layer - 1}_post_mlp/matching_value", "probe_query_key")
+    return IID, ComponentMetric(f"layer_{head.layer - 1}_post_mlp/{PLACES[head.place][0]}", "probe_query_key")
 
 
 def _birth(found: Analysis, key: Key | str, what: str) -> Entry:
@@ -117,6 +128,23 @@ def _gap(params: Params, found: Analysis, first: Key | str, second: Key | str, w
         changes.append((f"{key[0]}/{key[1].value}", found.births[key].rise))
         sizes.append(found.table[key].n)
     return distance_entry(distance(changes[0], changes[1], params.windows), min(sizes), what)
+
+
+def _looks_at_value(params: Params, found: Analysis, head: RetrievalHead | None) -> Entry:
+    """How much more the retrieval head looks at the matching value than at the key token behind it, at the end."""
+    what = (
+        "attention of the retrieval head to the matching value minus that to the key token behind it, last checkpoint"
+    )
+    if head is None:
+        return missing(0, "fraction", what, NOT_MEASURED)
+    keys = [(IID, ComponentMetric(head.component, place)) for place in PLACES]
+    lacking = next((key for key in keys if key not in found.table), None)
+    if lacking is not None:
+        return missing(0, "fraction", what, why_absent(lacking))
+    value, behind = (found.table[key] for key in keys)
+    more = value.numerators[:, -1] - behind.numerators[:, -1]
+    estimate = ratio(more, value.denominators, found.weights[IID], params.windows.confidence)
+    return estimate_entry(estimate, "fraction", what)
 
 
 def _stages(params: Params, found: Analysis) -> Entry:

@@ -54,6 +54,7 @@ def by_hand(name: SplitName, layer: int, head: int) -> dict[str, float]:
             "attention_matching_value": [support + 2],
             "attention_matching_any": current,
             "attention_matching_key": [support + 1],
+            "attention_next_key": [place + 2 for place in current],
             "attention_stale": [place for place in own if place < support],
             "attention_distractor": [place for place in values if place not in own],
             "prefix_matching": [place + 1 for place in range(answer) if row[place] == row[answer]],

@@ -7,6 +7,8 @@ from formation.components.roles import NOWHERE, Kind, Role, kinds, roles, value_
 from tests.formation.benchmark import planted
 from tests.formation.components import small
 
+MARKS = (Special.WRITE, Special.READ)
+
 #        0    1-3 4-6 7-9 10-12 13-15 16-18, <eos> at 19
 STREAM = "a1 b2 a3 a?3 b?2 a?3"
 
@@ -23,6 +25,7 @@ def test_roles_of_a_stream_read_by_hand() -> None:
         Role.STALE_VALUE: [3, NOWHERE, 3],
         Role.DISTRACTOR_KEY: [5, 8, 5],
         Role.DISTRACTOR_VALUE: [6, 9, 6],
+        Role.NEXT_KEY: [11, 8, 11],
     }
 
 
@@ -66,6 +69,7 @@ def test_every_role_of_a_benchmark_is_what_its_name_says() -> None:
                 Role.STALE_VALUE: NOWHERE if stale is None else stale + 2,
                 Role.DISTRACTOR_KEY: others[0] + 1 if others else NOWHERE,
                 Role.DISTRACTOR_VALUE: others[0] + 2 if others else NOWHERE,
+                Role.NEXT_KEY: next(p for p in range(own[0] + 3, asked + 1) if tokens[p] in MARKS) + 1,
             }
             assert {role: int(found[role][read]) for role in Role} == wanted
 

@@ -233,7 +233,7 @@ def test_rows_and_sums_of_another_run_or_sweep_are_refused(measured: Run) -> Non
     with pytest.raises(ArtifactError, match=r"run is 'smoke-s2', expected 'smoke-s1'; run: formation component-sweep"):
         load_rows(measured, sides)
     artifacts.write_jsonl(measured.path(METRICS), [line | {"schema": "other/1"} for line in lines(measured)])
-    with pytest.raises(ArtifactError, match=r"schema is 'other/1', expected 'component-metrics/1'"):
+    with pytest.raises(ArtifactError, match=r"schema is 'other/1', expected 'component-metrics/2'"):
         load_rows(measured, sides)
     measured.path(METRICS).write_bytes(b'{"schema": "component-me')
     with pytest.raises(ArtifactError, match=r"line 1 is not valid JSON; .*run: formation component-sweep"):

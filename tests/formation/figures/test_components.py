@@ -55,7 +55,7 @@ def test_every_series_has_a_value_at_every_step(make: Callable[[Study], Plot], s
 
 def test_all_heads_are_drawn_and_the_strongest_named(study: Study) -> None:
     plot = components.heads(study)
-    assert [panel.y.unit for panel in plot.panels] == ["", "", "nats", "nats"]
+    assert [panel.y.unit for panel in plot.panels] == ["", "", "", "nats", "nats"]
     strongest = components.strongest(study.this.components["heads"], "drop_resample_key")
     for panel in plot.panels:
         named = [series.name for series in panel.series if not series.faint]
@@ -71,7 +71,7 @@ def test_bands_hold_the_values_of_dated_metrics(study: Study) -> None:
         for series in panel.series:
             if series.low is not None and series.high is not None:
                 assert all(a <= y <= b for a, y, b in zip(series.low, series.y, series.high, strict=True))
-    assert components.heads(study).panels[3].series[-1].low is not None
+    assert components.heads(study).panels[4].series[-1].low is not None
 
 
 def test_blocks_are_named_with_their_units(study: Study) -> None:

@@ -85,3 +85,34 @@ def test_a_test_without_reads_fails_and_says_so() -> None:
     reasons = {test["test"]: test.get("reason") for test in tests}
     assert reasons["held-out above chance"] == "no read of heldout_pairs can show it"
     assert reasons["behaviour present"] is None
+
+
+def test_a_head_that_reads_the_value_where_it_was_moved_to_is_dated_there() -> None:
+    """It attends to the key token behind the matching value; another looks at values, and costs nothing."""
+    name = "layer_1.head_0"
+    rates = {
+        "attention_matching_any": STEADY,
+        "attention_next_key": rising(6),
+        "direct_effect": rising(8),
+        "drop_resample_key": rising(8),
+    }
+    other = {"attention_matching_any": rising(3), "attention_next_key": STEADY, "drop_resample_key": STEADY}
+    found = evidence_of(
+        {(IID, ComponentMetric(name, metric)): rate for metric, rate in rates.items()}
+        | {(IID, ComponentMetric("layer_1.head_1", metric)): rate for metric, rate in other.items()}
+        | {(IID, ComponentMetric("layer_0_post_mlp/next_key", "probe_query_key")): rising(4)}
+    )
+    assert found["routing_birth_step"]["value"] == 6 * EVERY
+    assert found["scaffold_birth_step"]["value"] == 4 * EVERY
+    assert "key token behind the matching value" in found["routing_birth_step"]["what"]
+    preferred = found["value_place_preferred"]
+    assert preferred["high"] < 0
+    assert preferred["value"] == pytest.approx(0.2 - 0.9, abs=0.1)
+
+
+def test_a_head_that_reads_the_value_in_place_prefers_it() -> None:
+    behind = {(IID, ComponentMetric("layer_1.head_0", "attention_next_key")): STEADY}
+    assert evidence_of(head(1) | behind)["value_place_preferred"]["low"] > 0
+    absent = evidence_of(head(1))["value_place_preferred"]
+    assert absent["value"] is None
+    assert absent["reason"] == "test_iid has no dated layer_1.head_0:attention_next_key"
