@@ -12,7 +12,8 @@ DROPS = ("drop_zero", "drop_mean", "drop_resample_value", "drop_resample_key")
 DETAIL = tuple(f"{what}_drop_{kind}" for what in ("log_prob", "accuracy") for kind in ("mean", "resample_key"))
 ATTENTION = (
     "attention_matching_value", "attention_matching_any", "attention_next_key", "attention_matching_key",
-    "attention_stale", "attention_distractor", "prefix_matching", "qk_margin", "qk_margin_any", "entropy", "previous_token",
+    "attention_stale", "attention_distractor", "prefix_matching",
+    "qk_margin", "qk_margin_any", "entropy", "previous_token",
 )  # fmt: skip
 
 
