@@ -1,6 +1,6 @@
 """Figures and tables of what forms inside: residual states, heads, MLPs, dynamics. Plot data from the records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from formation.figures import style, tables
@@ -16,8 +16,8 @@ AVAILABLE = (
     ("query_key", "matching_slot", "At the query: which write"),
     ("matching_value", "query_key", "At the matching value: its key"),
     ("stale_value", "query_key", "At a stale value: its key"),
-    ("next_key", "query_key", "At the key token behind it: its key"),
-    ("next_key", "current_value", "At the key token behind it: the value"),
+    ("next_key", "query_key", "One event on: the key"),
+    ("next_key", "current_value", "One event on: the value"),
 )
 # entry of the evidence, what a reader calls it
 ORDER = (
@@ -64,14 +64,16 @@ def heads(study: Study) -> Plot:
     """Where heads look, what they write and what is lost without them; the strongest at the end are named."""
     record = study.this
     curves = record.components["heads"]
-    named = strongest(curves, "drop_resample_key")
-    previous = strongest(curves, "previous_token")
+    named, previous = strongest(curves, "drop_resample_key"), strongest(curves, "previous_token")
+    colours = {name: style.colour(index) for index, name in enumerate(dict.fromkeys([*named, *previous]))}
+    lost, looking = ({name: colours[name] for name in names} for names in (named, previous))
+    attention, effect, drop = Axis("attention", low=-0.02, high=1.03), Axis("effect", NATS), Axis("drop", NATS)
     panels = [
-        _panel(record, "heads", "attention_matching_any", "Attention to the matching value", "attention", "", named),
-        _panel(record, "heads", "attention_next_key", "Attention to the key token behind it", "attention", "", named),
-        _panel(record, "heads", "previous_token", "Attention to the token before", "attention", "", previous),
-        _panel(record, "heads", "direct_effect", "Direct effect on the margin", "effect", NATS, named),
-        _panel(record, "heads", "drop_resample_key", "Margin lost when taken from the key twin", "drop", NATS, named),
+        _panel(record, "heads", "attention_matching_any", "Attention to the matching value", attention, lost),
+        _panel(record, "heads", "attention_next_key", "Attention to the key token behind it", attention, lost),
+        _panel(record, "heads", "previous_token", "Attention to the token before", attention, looking),
+        _panel(record, "heads", "direct_effect", "Direct effect on the margin", effect, lost),
+        _panel(record, "heads", "drop_resample_key", "Margin lost when taken from the key twin", drop, lost),
     ]
     return Plot("formation-heads", panels, panel_height=1.75)
 
@@ -79,11 +81,12 @@ def heads(study: Study) -> Plot:
 def blocks(study: Study) -> Plot:
     """What MLP blocks write and what is lost without them."""
     record = study.this
-    named = sorted(record.components["mlps"])
+    colours = {name: style.colour(index) for index, name in enumerate(sorted(record.components["mlps"]))}
+    effect, drop = Axis("effect", NATS), Axis("drop", NATS)
     panels = [
-        _panel(record, "mlps", "direct_effect", "Direct effect on the margin", "effect", NATS, named),
-        _panel(record, "mlps", "drop_mean", "Margin lost when replaced by its mean", "drop", NATS, named),
-        _panel(record, "mlps", "active_fraction", "Active neurons", "fraction", "", named),
+        _panel(record, "mlps", "direct_effect", "Direct effect on the margin", effect, colours),
+        _panel(record, "mlps", "drop_mean", "Margin lost when replaced by its mean", drop, colours),
+        _panel(record, "mlps", "active_fraction", "Active neurons", Axis("fraction"), colours),
     ]
     return Plot("formation-mlps", panels, panel_height=1.6)
 
@@ -182,15 +185,13 @@ def strongest(curves: dict[str, Any], metric: str) -> list[str]:
     return sorted(final, key=lambda name: -final[name])[:NAMED_HEADS]
 
 
-def _panel(
-    record: RunRecord, family: str, metric: str, title: str, label: str, unit: str, named: Sequence[str]
-) -> Panel:
-    """One metric of all components: the named in colour with their bands, the others faint and without a legend."""
+def _panel(record: RunRecord, family: str, metric: str, title: str, axis: Axis, colours: Mapping[str, str]) -> Panel:
+    """One metric of all components: those with a colour have their bands, the others are faint and have no legend."""
     curves, steps = record.components[family], _steps(record)
     others = [
         Series(f"_{name}", steps, one[metric]["value"], colour=style.MUTED, faint=True)
         for name, one in curves.items()
-        if name not in named
+        if name not in colours
     ]
     front = [
         Series(
@@ -199,11 +200,11 @@ def _panel(
             curves[name][metric]["value"],
             curves[name][metric].get("low"),
             curves[name][metric].get("high"),
-            colour=style.colour(index),
+            colour=colour,
         )
-        for index, name in enumerate(named)
+        for name, colour in colours.items()
     ]
-    return Panel(title, STEP, Axis(label, unit), [*others, *front], marks=_birth_mark(record, style.INK))
+    return Panel(title, STEP, axis, [*others, *front], marks=_birth_mark(record, style.INK))
 
 
 def _by_stage(found: dict[str, Any], role: str) -> list[tuple[str, Any]]:
