@@ -11,7 +11,7 @@ from formation.figures.plotdata import Axis, Level, Panel, Plot, Series
 
 PANELS = {"iid": "IID", "heldout": "held-out pairs", "ood": "structural OOD"}
 COLUMNS = {"run": "run", "parameters": "parameters|,", "steps": "steps|,"} | {
-    heading: spec for heading, spec in SEED_COLUMNS.items() if spec not in ("run", "iid")
+    heading: spec for heading, spec in SEED_COLUMNS.items() if spec not in ("run", "iid", "key_final|.2f")
 }
 _FINALS = {
     "iid_final": "iid_accuracy_final",
