@@ -27,27 +27,16 @@ from formation.features.snapshots import (
 from formation.features.trajectories import Frame, correlation, measure_features, trajectory_frame
 from formation.features.usefulness import Worth
 from formation.model import Transformer
-from formation.params import WindowParams
 from formation.record.births import Outcome, find_birth
 from formation.statistics import resamples
 from tests.formation.components.small import CONTEXT, material, random_model
 from tests.formation.features.bases import random_basis
+from tests.formation.record import planted
 from tests.planted import Plan, plant
 
 IID, LAST = SplitName.TEST_IID, "layer_1_post_mlp"
 STREAMS = material()[IID]
-RULE = WindowParams(
-    min_segment=3,
-    permutations=200,
-    p_value=0.05,
-    placebo_quantile=0.99,
-    birth_fraction=0.25,
-    consecutive=3,
-    censor_last=3,
-    fdr=0.05,
-    confidence=0.95,
-    seed=1,
-)
+RULE = planted.RULE.model_copy(update={"permutations": 200, "seed": 1})
 
 
 def answers(model: Transformer, stage: str) -> torch.Tensor:

@@ -66,10 +66,9 @@ def test_denormals_are_flushed_while_the_execution_says_so_and_no_longer() -> No
     def halved() -> float:
         return (torch.full((64,), 2.0**-126) * 0.5).max().item()  # 2^-126 is the least normal number of float32
 
-    if choose_denormals() == "kept":
-        pytest.skip("this processor cannot flush denormals")
+    flushes = choose_denormals() == "flushed"  # where the processor cannot, asking for it must change nothing
     with deterministic(Execution("cpu", "float32", 1, "", "", "flushed")):
-        assert halved() == 0.0
+        assert halved() == (0.0 if flushes else 2.0**-127)
     with deterministic(Execution("cpu", "float32", 1, "", "", "kept")):
         assert halved() == 2.0**-127
     assert halved() == 2.0**-127
