@@ -48,19 +48,17 @@ class PagePrinter:
         `seen` is told of each printing as soon as it is up to date.
         """
         self._project.claim_site()
-        printings = self._prepared.printings
-        alone = len(printings) if self._with_quarto else 1  # Quarto works in the project's folder: one at a time
-        rendered = self._render_together(printings[:alone], 1, seen)
-        rendered += self._render_together(printings[alone:], os.cpu_count() or 1, seen)
+        every = self._prepared.printings
+        # Quarto works in the project's folder, and its main printing empties those of the others: one, then the next
+        groups = [[one] for one in every] if self._with_quarto else [every[:1], every[1:]]
+        rendered = [run for group in groups for run in self._render_together(group, seen)]
         self._sweep()
         self._memo.save()
         return rendered
 
-    def _render_together(
-        self, printings: Sequence[Printing], workers: int, seen: Callable[[Printing], None]
-    ) -> list[str]:
+    def _render_together(self, printings: Sequence[Printing], seen: Callable[[Printing], None]) -> list[str]:
         """Render what is stale of some printings; threads suffice, for pandoc, Typst and Pagefind do most of it."""
-        pool = ThreadPoolExecutor(workers)
+        pool = ThreadPoolExecutor(os.cpu_count() or 1)
         try:
             begun = [(printing, self._begin(printing, pool)) for printing in printings]
             for printing, work in begun:

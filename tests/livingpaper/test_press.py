@@ -199,6 +199,30 @@ def test_the_main_run_is_printed_first_and_the_others_side_by_side(
     assert sorted(ended) == ["tiny-s1", "tiny-s2", "tiny-s3"]
 
 
+def test_what_quarto_empties_with_the_main_printing_is_printed_again(
+    whole: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import livingpaper.render
+
+    printed: list[str] = []
+
+    def print_as_quarto(root: Path, printing: Printing, renderer: str) -> None:
+        printed.append(printing.run)
+        folder = root / printing.output
+        shutil.rmtree(folder, ignore_errors=True)  # a full rendering begins so; the others' folders lie in the main one
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text(f"printed for {printing.run}")
+
+    monkeypatch.setattr(livingpaper.render, "render", print_as_quarto)
+    monkeypatch.setattr(PagePrinter, "_with_quarto", str(whole.root / "index.qmd"))
+    main = render(whole).main
+    printed.clear()
+    (whole.root / "_site/index.html").write_text("edited")
+    render(whole)
+    assert printed[0] == main
+    assert sorted(printed) == ["tiny-s1", "tiny-s2", "tiny-s3"]
+
+
 CHANGES = {
     "prose": ("index.qmd", "A paper", "One paper", 3),
     "the book": ("_quarto.yml", "A tiny paper", "A small paper", 3),
