@@ -42,6 +42,12 @@ BIRTH_COLUMNS = {
     "outcome": "outcome",
 }
 WINDOW_COLUMNS = {"window": "name", "from (step)": "first_step", "to (step)": "last_step", "what rose": "rose"}
+ENDS = {  # where a run ends: column → entry of its evidence
+    "iid_final": "iid_accuracy_final",
+    "heldout_final": "heldout_accuracy_final",
+    "ood_final": "ood_accuracy_final",
+    "key_final": "key_twin_flip_final",
+}
 SEED_COLUMNS = {
     "run": "run",
     "retrieval born": "retrieval",
@@ -228,10 +234,7 @@ def seed_rows(study: Study) -> list[dict[str, Any]]:
                 "iid": date_text(found["iid_birth_step"]),
                 "heldout": date_text(found["heldout_birth_step"]),
                 "ood": date_text(found["ood_birth_step"]),
-                "iid_final": found["iid_accuracy_final"]["value"],
-                "heldout_final": found["heldout_accuracy_final"]["value"],
-                "ood_final": found["ood_accuracy_final"]["value"],
-                "key_final": found["key_twin_flip_final"]["value"],
+                **{name: found[entry]["value"] for name, entry in ENDS.items()},
             }
         )
     return rows + [{"run": name, "retrieval": "not measured yet"} for name in study.missing]

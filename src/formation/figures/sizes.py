@@ -6,18 +6,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from formation.figures import lines, style
-from formation.figures.formation import SEED_COLUMNS, date_text
+from formation.figures.formation import ENDS, SEED_COLUMNS, date_text
 from formation.figures.plotdata import Axis, Level, Panel, Plot, Series
 
 PANELS = {"iid": "IID", "heldout": "held-out pairs", "ood": "structural OOD"}
 COLUMNS = {"run": "run", "parameters": "parameters|,", "steps": "steps|,"} | {
     heading: spec for heading, spec in SEED_COLUMNS.items() if spec not in ("run", "iid", "key_final|.2f")
-}
-_FINALS = {
-    "iid_final": "iid_accuracy_final",
-    "heldout_final": "heldout_accuracy_final",
-    "ood_final": "ood_accuracy_final",
-    "key_final": "key_twin_flip_final",
 }
 _NONE = "not compared yet: formation compare-studies"
 
@@ -75,7 +69,7 @@ def beside_source(found: Comparison | None) -> str:
 
 
 def _sentence(run: Mapping[str, Any]) -> str:
-    ends = {name: f"{run['entries'][entry]['value']:.2f}" for name, entry in _FINALS.items()}
+    ends = {name: f"{run['entries'][entry]['value']:.2f}" for name, entry in ENDS.items()}
     twin = run["entries"]["value_twin_flip_final"]["value"]
     return (
         f"`{run['run']}` ends at {ends['iid_final']}, {ends['heldout_final']} and {ends['ood_final']}; it answers "
@@ -102,5 +96,5 @@ def _row(study: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
         "retrieval": date_text(entries["retrieval_birth_step"]),
         "heldout": date_text(entries["heldout_retrieval_birth_step"]),
         "ood": date_text(entries["ood_retrieval_birth_step"]),
-        **{name: entries[entry]["value"] for name, entry in _FINALS.items()},
+        **{name: entries[entry]["value"] for name, entry in ENDS.items()},
     }
