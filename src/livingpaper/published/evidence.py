@@ -84,7 +84,8 @@ class Sources:
         changed = " with changes" if publication.version.modified else ""
         processor = publication.machine.get("processor", "an unknown processor")
         version = code(commit[:10]) + changed if commit else "unknown"
-        return version, f"{_spoken(publication.seconds)} on {escape(processor)}"
+        # a stage that went on from what was there counts what it did last; a training may have begun outside a build
+        return version, f"at least {_spoken(publication.seconds)} on {escape(processor)}"
 
     def _command(self, run: str) -> str:
         publication = self._plan.homes.published.get(run)
