@@ -1,17 +1,24 @@
 """Parameters of a run: frozen models of what a preset may say, section by section.
 
-`formation.presets` finds presets and reads them; here stands what a value may be, and what decides a trained run.
+`formation.presets` finds presets and reads them; here stands what a value may be, and what decides a trained run. The
+sections of training and of the record are fields of `Params`. An analysis that comes after them brings its own: section
+`features` is class `Section` of `formation.features.params`, looked up by name when presets are read, so that a new
+analysis changes no code of what was computed before it.
 """
 
 import hashlib
+import importlib
 import json
 import re
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from functools import cache
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from formation.errors import shown
+from formation.errors import ParamsError, shown
 from formation.press import tell_section
 
 PRESET_NAME = re.compile(r"[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*")
@@ -29,6 +36,9 @@ class Frozen(BaseModel):
     """Base of all parameter models: immutable, unknown keys are errors, no silent conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+AnySection = TypeVar("AnySection", bound=Frozen)
 
 
 class Setting(StrEnum):
@@ -213,9 +223,19 @@ class Params(Frozen):
 
     def __getattribute__(self, name: str) -> Any:
         """A section of the parameters; the press is told that it was read, because it holds the workflow to it."""
-        if name in _SECTIONS:
+        if name in _fields(type(self)):
             tell_section(name)
         return super().__getattribute__(name)
+
+    def of(self, kind: type[AnySection]) -> AnySection:
+        """The section of an analysis, by its class; `ParamsError` if `params/base.yml` has none."""
+        name = section_of(kind)
+        found = getattr(self, name, None)
+        if not isinstance(found, kind):
+            raise ParamsError(
+                f"params/base.yml: {name}: missing; expected a section with {', '.join(kind.model_fields)}"
+            )
+        return found
 
     def identity(self, seed: int) -> str:
         """SHA-256 (hex) of what decides a trained run: benchmark, model and training parameters, and the seed.
@@ -231,7 +251,38 @@ class Params(Frozen):
         return self.model_dump(mode="json")[name]
 
 
-_SECTIONS = frozenset(Params.model_fields)
+@cache
+def _fields(model: type[Params]) -> frozenset[str]:
+    return frozenset(model.model_fields)
+
+
+# --- sections of analyses --------------------------------------------------------------------------------------------
+
+
+def with_sections(names: Iterable[object]) -> type[Params]:
+    """`Params` that has, beside its own sections, those of the named analyses; a name that is none adds nothing."""
+    return _with_sections(frozenset(names) - _fields(Params))
+
+
+@cache
+def _with_sections(names: frozenset[object]) -> type[Params]:
+    kinds: dict[str, Any] = {
+        str(name): (kind, ...) for name in sorted(names, key=str) if (kind := _section_class(name))
+    }
+    return create_model("Params", __base__=Params, **kinds) if kinds else Params
+
+
+def section_of(kind: type[Frozen]) -> str:
+    """The name of an analysis' section: that of the package its class is from."""
+    return kind.__module__.split(".")[-2]
+
+
+def _section_class(name: object) -> type[Frozen] | None:
+    """`Section` of `formation.<name>.params`, `None` where there is no such module."""
+    package = find_spec(f"formation.{name}") if isinstance(name, str) and name.isidentifier() else None
+    if package is None or package.submodule_search_locations is None or find_spec(f"{package.name}.params") is None:
+        return None
+    return cast(type[Frozen], importlib.import_module(f"{package.name}.params").Section)
 
 
 def digest(data: Any) -> str:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from formation.errors import ParamsError, shown
-from formation.params import LONGEST_NAME, PRESET_NAME, Params
+from formation.params import LONGEST_NAME, PRESET_NAME, Params, with_sections
 from formation.yamlfile import plain_yaml, read_yaml
 
 RUN_NAME = re.compile(rf"(?P<preset>{PRESET_NAME.pattern})-s(?P<seed>0|[1-9][0-9]{{0,8}})")
@@ -70,7 +70,7 @@ def load(preset: str, root: Path, overrides: Sequence[str] = ()) -> Params:
     for _, layer in layers:
         merged = merge(merged, layer)
     try:
-        return Params.model_validate(merged)
+        return with_sections(merged).model_validate(merged)
     except ValidationError as error:
         raise ParamsError(_explain(error, layers)) from None
 
@@ -160,7 +160,7 @@ def _explain(error: ValidationError, layers: Sequence[Layer]) -> str:
         origin = next((name for name, layer in reversed(layers) if _holds(layer, path)), layers[-2][0])
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
-            message = f"unknown key; allowed here: {', '.join(_allowed(path[:-1]))}"
+            message = f"unknown key; allowed here: {', '.join(_allowed(path[:-1], layers))}"
         if mistake["type"] == "missing":
             lines.append(f"{origin}: {key}: missing")
             continue
@@ -180,9 +180,9 @@ def _holds(layer: Any, path: Sequence[int | str]) -> bool:
     return bool(path)
 
 
-def _allowed(path: Sequence[int | str]) -> list[str]:
+def _allowed(path: Sequence[int | str], layers: Sequence[Layer]) -> list[str]:
     """Keys of the model at `path` below `Params`."""
-    model: type[BaseModel] = Params
+    model: type[BaseModel] = with_sections(name for _, layer in layers for name in layer)
     for name in path:
         annotation = model.model_fields[str(name)].annotation
         arms = [arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type)]

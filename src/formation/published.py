@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from formation import presets
 from formation.artifacts import Run, artifacts_folder, open_run, read_json
 from formation.errors import ArtifactError
-from formation.params import Params
+from formation.params import with_sections
 
 RECORD, SCHEMA = "publication.json", "publication/1"
 _CHOSEN = "LIVINGPAPER_PUBLISHED"  # names, with commas: the press has decided which runs are read as published
@@ -35,7 +35,8 @@ def evidence_run(name: str, root: Path | None = None) -> Run:
         return Run(name, preset, seed, presets.load(preset, root), home / "runs" / name, root)
     stored = read_json(home / RECORD, SCHEMA, f"livingpaper publish {name}")
     try:  # a parameter that is newer than the publication has the value of base.yml, as it would in a preset
-        params = Params.model_validate(presets.merge(presets.base_values(root), stored["params"]))
+        values = presets.merge(presets.base_values(root), stored["params"])
+        params = with_sections(values).model_validate(values)
     except (KeyError, ValidationError):
         raise ArtifactError(
             f"{home / RECORD}: params: published by a version whose parameters today's code does not know; "

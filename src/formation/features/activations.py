@@ -6,7 +6,6 @@ the other: nothing of one is kept while the next is made. Means and scales are `
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -19,17 +18,11 @@ from formation.components.roles import Kind, kinds
 from formation.components.states import states_at
 from formation.errors import MeasureError
 from formation.features.above import require_finite
+from formation.features.choices import Positions
 from formation.features.samples import Sample
 from formation.features.stage import stage_name
 from formation.training import checkpoints
 from formation.training.replay import load_replayed, replayed_steps
-
-
-class Positions(StrEnum):
-    """Where a basis looks."""
-
-    ANSWERS = "answers"  # the `K` of every read
-    ALL = "all"  # every token that is not padding
 
 
 @dataclass(frozen=True, eq=False)

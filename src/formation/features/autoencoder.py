@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.features.basis import Kind
+from formation.features.choices import Kind
 
 
 @dataclass(eq=False)

@@ -8,7 +8,6 @@ arXiv:2412.06410). Both papers subtract the decoder's bias before encoding; here
 """
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import torch
 from jaxtyping import Float
@@ -16,13 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from formation.errors import MeasureError
-
-
-class Kind(StrEnum):
-    """Which scores count as activations."""
-
-    TOPK = "topk"  # the k largest of every position
-    BATCH_TOPK = "batch_topk"  # those above one threshold, k a position on average
+from formation.features.choices import Kind
 
 
 @dataclass(frozen=True, eq=False)

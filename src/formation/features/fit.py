@@ -18,7 +18,8 @@ from formation.features.autoencoder import (
     set_gradient,
     through,
 )
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.samples import Sample, Scaling, check_samples, checkpoint_weight, pooled_scaling
 from formation.features.settings import FitSettings
 from formation.progress import track

@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from formation.errors import MeasureError
 from formation.features.above import Above
 from formation.features.activations import Activations
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.usefulness import Worth, removal
 
 GATED = (Worth.USEFULNESS, Worth.LOG_PROB)

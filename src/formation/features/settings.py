@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from formation.errors import MeasureError
-from formation.features.basis import Kind
+from formation.features.choices import Kind
 
 
 @dataclass(frozen=True)

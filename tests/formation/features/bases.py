@@ -2,7 +2,8 @@
 
 import torch
 
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 
 
 def random_basis(stage: str, width: int = 16, latents: int = 5, k: int = 3, seed: int = 0) -> Basis:

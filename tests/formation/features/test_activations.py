@@ -10,7 +10,8 @@ from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError, MeasureError
-from formation.features.activations import Places, Positions, activations, draw_places
+from formation.features.activations import Places, activations, draw_places
+from formation.features.choices import Positions
 from formation.features.samples import check_samples
 from formation.training import checkpoints
 from tests.formation import projects

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from formation.features import autoencoder
 from formation.features.autoencoder import Weights, largest, through
-from formation.features.basis import Kind, keep_largest
+from formation.features.basis import keep_largest
+from formation.features.choices import Kind
 
 
 class Case(NamedTuple):

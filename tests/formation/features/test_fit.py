@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from formation.errors import MeasureError
-from formation.features.basis import Kind
+from formation.features.choices import Kind
 from formation.features.fit import Fitted, fit_basis
 from formation.features.quality import coded, measure_quality
 from formation.features.samples import Sample, checkpoint_weight, pooled_scaling

@@ -14,7 +14,8 @@ from formation.components.clean import clean_pass
 from formation.components.material import Material
 from formation.errors import MeasureError
 from formation.features.attributions import Frame, direct_terms, first_order
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.lineage import Lineage, edges, meaningful, measure_lineage
 from formation.features.writers import Neuron, Outputs, StandIn, mean_outputs, sites, stand_in, writers_before
 from formation.model import Transformer

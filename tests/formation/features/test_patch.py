@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from formation.benchmark.streams import SplitName
 from formation.errors import MeasureError
 from formation.features.above import above, margins, whole_stage
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.patch import PatchMode, Side, patch_features, preserved_margin, side, unexplained
 from formation.model import Transformer
 from tests.formation.components.small import CONTEXT, material, shifted

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from formation.errors import MeasureError
 from formation.features.activations import Activations
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.placebos import Placebos, competition, draw_placebos, placebo_activity
 from tests.formation.features.bases import random_basis
 

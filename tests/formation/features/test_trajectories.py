@@ -12,7 +12,8 @@ from formation.components.roles import NOWHERE, Role
 from formation.components.states import states_at
 from formation.errors import MeasureError
 from formation.features.activations import Activations
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.placebos import draw_placebos
 from formation.features.snapshots import (
     FeatureMetric,

@@ -13,7 +13,8 @@ from formation.components.drops import scores
 from formation.errors import MeasureError
 from formation.features.above import Above, above, margins, whole_stage
 from formation.features.activations import Activations
-from formation.features.basis import Basis, Kind
+from formation.features.basis import Basis
+from formation.features.choices import Kind
 from formation.features.placebos import Placebos, draw_placebos, placebo_usefulness
 from formation.features.usefulness import Values, Worth, measure_usefulness
 from formation.model import Transformer
