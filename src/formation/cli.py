@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from formation.errors import FormationError
+from formation.features.commands import add_commands
 from formation.room import told
 
 app = typer.Typer(
@@ -226,6 +227,9 @@ def screen(
     from formation.replication.screen import screen as run_screen
 
     run_screen(factor, jobs)
+
+
+add_commands(app)
 
 
 def main() -> None:
