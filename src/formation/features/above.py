@@ -24,13 +24,16 @@ from formation.components.forward import Part, tail, unembedded
 from formation.components.material import Material
 from formation.components.states import stages, states_at
 from formation.errors import MeasureError
+from formation.features.closed import Way, margins_along
 from formation.model import Transformer
 
 Logits = Float[Tensor, "read vocab"]
+Directions = Float[Tensor, "feature d_model"]
+Amounts = Float[Tensor, "read feature"]
 
 
 class Above(ABC):
-    """The way from a stage to the answers of a split at one checkpoint; `clean` is what `removed` is compared with."""
+    """The way from a stage to the answers of a split at one checkpoint; `clean` are the logits with all in place."""
 
     clean: Logits
     state: Float[Tensor, "read d_model"]  # the stage at answer positions
@@ -40,12 +43,12 @@ class Above(ABC):
         """Logits once `change` is taken from the stage; `without` of zeros is what that is compared with."""
 
     @abstractmethod
-    def removed(
-        self, directions: Float[Tensor, "feature d_model"], amounts: Float[Tensor, "read feature"]
-    ) -> Iterator[Logits]:
-        """Logits once `amounts` of one direction are taken from the stage, for one direction after the other.
+    def margins_without(
+        self, directions: Directions, amounts: Amounts, answer: Int[Tensor, "read"]
+    ) -> Float[Tensor, "read feature"]:
+        """Margins in nats once `amounts` of one direction after the other are taken from the stage.
 
-        An amount of 0 leaves an answer exactly as it is in `clean`.
+        An amount of 0 leaves a margin exactly as it is where nothing is taken.
         """
 
     @abstractmethod
@@ -113,18 +116,18 @@ class _Unembedded(Above):
         return F.linear(self.state - change, self.model.token)
 
     @torch.no_grad()
-    def removed(
-        self, directions: Float[Tensor, "feature d_model"], amounts: Float[Tensor, "read feature"]
-    ) -> Iterator[Logits]:
-        for row, amount in zip(F.linear(directions, self.model.token), amounts.T, strict=True):
-            yield self.clean - amount[:, None] * row
+    def margins_without(
+        self, directions: Directions, amounts: Amounts, answer: Int[Tensor, "read"]
+    ) -> Float[Tensor, "read feature"]:
+        way = Way(self.clean, self.clean.new_zeros(self.clean.shape[1]), answer)
+        return margins_along(way, F.linear(directions, self.model.token), amounts, torch.ones_like(amounts))
 
     def gradient(self, answer: Int[Tensor, "read"]) -> Float[Tensor, "read d_model"]:
         return _gradient(lambda x: F.linear(x, self.model.token), self.state, answer)
 
 
 @dataclass(frozen=True)
-class _Directions:
+class _Seen:
     """Directions as the final LayerNorm sees them."""
 
     readout: Float[Tensor, "feature vocab"]  # of their centred form, σ apart
@@ -150,22 +153,21 @@ class _Normed(Above):
         return unembedded(self.model, self.state - change)
 
     @torch.no_grad()
-    def removed(
-        self, directions: Float[Tensor, "feature d_model"], amounts: Float[Tensor, "read feature"]
-    ) -> Iterator[Logits]:
+    def margins_without(
+        self, directions: Directions, amounts: Amounts, answer: Int[Tensor, "read"]
+    ) -> Float[Tensor, "read feature"]:
         seen = self._seen(directions)
         exact = amounts.double()
         deviation = self._deviation(self.squared[:, None] - 2 * exact * seen.along + exact.square() * seen.squared)
-        for row, amount, sigma in zip(seen.readout, amounts.T, deviation.T, strict=True):
-            yield (self.readout - amount[:, None] * row) / sigma[:, None] + self.shift
+        return margins_along(Way(self.readout, self.shift, answer), seen.readout, amounts, 1 / deviation)
 
     def gradient(self, answer: Int[Tensor, "read"]) -> Float[Tensor, "read d_model"]:
         return _gradient(lambda x: unembedded(self.model, x), self.state, answer)
 
-    def _seen(self, directions: Float[Tensor, "feature d_model"]) -> _Directions:
+    def _seen(self, directions: Float[Tensor, "feature d_model"]) -> _Seen:
         centred = _centred(directions)
         exact = centred.double()
-        return _Directions(self._readout(centred), self.centred @ exact.T, exact.square().sum(-1))
+        return _Seen(self._readout(centred), self.centred @ exact.T, exact.square().sum(-1))
 
     def _readout(self, centred: Float[Tensor, "row d_model"]) -> Float[Tensor, "row vocab"]:
         return F.linear(centred * self.model.norm.weight, self.model.token)
@@ -214,11 +216,11 @@ class _Tail(Above):
         return torch.cat([self._pass(chosen, x - taken) for chosen, x, taken in self._batches(change)])
 
     @torch.no_grad()
-    def removed(
-        self, directions: Float[Tensor, "feature d_model"], amounts: Float[Tensor, "read feature"]
-    ) -> Iterator[Logits]:
-        for direction, amount in zip(directions, amounts.T, strict=True):
-            yield self.without(amount[:, None] * direction)
+    def margins_without(
+        self, directions: Directions, amounts: Amounts, answer: Int[Tensor, "read"]
+    ) -> Float[Tensor, "read feature"]:
+        taken = (amount[:, None] * direction for direction, amount in zip(directions, amounts.T, strict=True))
+        return torch.stack([margins(self.without(change), answer) for change in taken], dim=1)
 
     def gradient(self, answer: Int[Tensor, "read"]) -> Float[Tensor, "read d_model"]:
         return torch.cat([self._part(start, answer) for start in range(0, self.material.streams, self.batch)])

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from formation.errors import MeasureError
 from formation.features.above import Above
@@ -103,12 +102,13 @@ def placebo_activity(
 ) -> Activity:
     """What encoder rows that point elsewhere would have scored in each feature's place, on the states `x`."""
     along, to_beat = _along(basis, placebos.directions, x), competition(basis, basis.scores(x))
+    member = torch.stack([torch.bincount(rows, minlength=len(x)) for rows in parts]).to(x.dtype)
     sums: list[Tensor] = []
     for feature, length in enumerate(basis.encoder.norm(dim=1)):
-        score = F.relu(length * along + basis.encoder_bias[feature])
+        score = torch.addcmul(basis.encoder_bias[feature], along, length).relu_()
         active = (score > to_beat[:, feature, None]).to(score.dtype)
-        every = torch.stack([active, active * score, score])
-        sums.append(torch.stack([every[:, rows].sum(1) for rows in parts], dim=1))
+        whole = member @ score
+        sums.append(torch.stack([member @ active, member @ active.mul_(score), whole]))
     return Activity(*torch.stack(sums, dim=2))
 
 

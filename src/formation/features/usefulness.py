@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.features.above import Above, margins
+from formation.features.above import Above
 from formation.features.basis import Basis
 
 
@@ -60,6 +60,6 @@ def removal(
     names: tuple[Worth, Worth] = (Worth.USEFULNESS, Worth.LOG_PROB),
 ) -> Values:
     """Margin and log-probability lost when `amounts` of one direction after the other are taken from the stage."""
-    after = torch.stack([margins(logits, answer) for logits in above.removed(directions, amounts)], dim=1)
-    before = margins(above.clean, answer)[:, None]
+    after = above.margins_without(directions, amounts, answer)
+    before = above.margins_without(directions[:1], torch.zeros_like(amounts[:, :1]), answer)
     return {names[0]: before - after, names[1]: F.logsigmoid(before) - F.logsigmoid(after)}
