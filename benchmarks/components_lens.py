@@ -38,6 +38,7 @@ def _measure(model: HookedTransformer, given: dict[str, Tensor], batch: int, kep
     for name in SPLITS:
         streams = {key[len(name) + 1 :]: array for key, array in given.items() if key.startswith(f"{name}.")}
         stream, position = streams["stream"], streams["position"]
+        cache = found = other = {}  # both sides let go of a split's pass before the next
         cache = _cached(model, streams["tokens"], batch, stream, position)
         mean = mean or {hook: _means(cache[hook], streams["kinds"]) for hook in _hooks(model)}
         found = {"direct": _direct(model, cache, streams), "pattern": cache["pattern"]}

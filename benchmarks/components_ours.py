@@ -62,7 +62,7 @@ def _measure(
 ) -> None:
     mean = None
     for name in sorted(SCORED, key=lambda name: name is not SCORED[0]):
-        material = given[name]
+        material, clean = given[name], None  # both sides let go of a split's pass before the next
         clean = clean_pass(model, material, batch)
         mean = mean or means(clean, material)
         x, p = final_state(clean, material), wrong_answers(clean.logits, material.answer)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LINE_EVERY = 5.0  # seconds between lines in a log
+_SLOW = 0.5  # units a second: below this, the seconds that one takes are told
 _REPORT_EVERY = 0.5  # seconds between reports to the press
 
 
@@ -49,15 +50,19 @@ class Tracker:
         now = time.monotonic()
         rate = self.rate()
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f} {self.unit}/s {note}")
+            self._bar.update(self._task, completed=self.done, rate=f"{self._pace(rate)} {note}")
         elif now - self._lined >= _LINE_EVERY:
             self._lined = now
             left = (self.total - self.done) / max(rate, 1e-9)
-            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left:.0f} s left"
+            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {self._pace(rate)}, {left:.0f} s left"
             print(f"{line} {note}".rstrip(), file=sys.stderr, flush=True)
         if self._path and (now - self._reported >= _REPORT_EVERY or self.done >= self.total):
             self._reported = now
             _report(self._path, {"label": self.label, "done": self.done, "total": self.total, "unit": self.unit})
+
+    def _pace(self, rate: float) -> str:
+        """Units a second, or what one takes where that is long."""
+        return f"{rate:.1f} {self.unit}/s" if rate >= _SLOW or not rate else f"{1 / rate:.0f} s each"
 
     def close(self) -> None:
         """Take the bar off the terminal."""

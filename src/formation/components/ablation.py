@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from formation.benchmark.streams import TwinKind
-from formation.components.clean import Clean, rows_of
+from formation.components.clean import Clean, Whole, tails
 from formation.components.forward import (
     LayerPass,
     Part,
@@ -29,7 +29,6 @@ from formation.components.forward import (
     stretch,
     stretch_attention,
     stretch_tail,
-    tail,
 )
 from formation.components.material import Material
 from formation.components.roles import Kind
@@ -120,10 +119,10 @@ def ablate(
 ) -> Iterator[tuple[Component, Ablated]]:
     """Every component, one after the other, replaced at all positions; scored at all reads."""
     rows = torch.arange(len(material.answer))
-    unchanged = {entry: _tails(model, clean, material, entry, None, batch) for entry in _shortest(model)}
+    unchanged = {entry: tails(model, material, entry, _kept(clean, *entry), batch) for entry in _shortest(model)}
     for component in components(model):
-        changes = _changes(model, clean, material, component, stand_in, batch)
-        logits = _tails(model, clean, material, (component.layer, component.part), changes, batch)
+        changed = _replaced(model, clean, component, stand_in)
+        logits = tails(model, material, (component.layer, component.part), changed, batch)
         yield component, Ablated(rows, logits, unchanged[_comparable(model, component)])
 
 
@@ -142,25 +141,6 @@ def resample(
 # --- replaced everywhere ---------------------------------------------------------------------------------------------
 
 
-def _tails(
-    model: Transformer,
-    clean: Clean,
-    material: Material,
-    entry: tuple[int, Part],
-    changes: Iterator[Float[Tensor, "stream pos d_model"]] | None,
-    batch: int,
-) -> Float[Tensor, "read vocab"]:
-    """Logits at all answers, going on from `entry` with the changes added to the residual stream, batch by batch."""
-    layer, part = entry
-    logits = []
-    for start in range(0, material.streams, batch):
-        x = clean.layers[layer].after(part)[start : start + batch]
-        logits.append(
-            tail(model, layer, part, x if changes is None else x + next(changes), *rows_of(material, start, batch))
-        )
-    return torch.cat(logits)
-
-
 def _shortest(model: Transformer) -> list[tuple[int, Part]]:
     """Where unchanged passes are gone on from: with no change, all entries before the last layer give the same bits."""
     last = len(model.layers) - 1
@@ -173,14 +153,22 @@ def _comparable(model: Transformer, component: Component) -> tuple[int, Part]:
     return (last, component.part) if component.layer == last else (last - 1, "mlp")
 
 
-def _changes(
-    model: Transformer, clean: Clean, material: Material, component: Component, stand_in: StandIn, batch: int
-) -> Iterator[Float[Tensor, "stream pos d_model"]]:
-    """What the replacement adds to the residual stream, batch by batch."""
-    for start in range(0, material.streams, batch):
-        chosen = slice(start, start + batch)
+def _kept(clean: Clean, layer: int, part: Part) -> Whole:
+    """The residual stream behind a block as it is."""
+    return lambda chosen: clean.layers[layer].after(part)[chosen]
+
+
+def _replaced(model: Transformer, clean: Clean, component: Component, stand_in: StandIn) -> Whole:
+    """The residual stream behind a component's block with the component replaced."""
+    kept = _kept(clean, component.layer, component.part)
+
+    def made(chosen: slice) -> Tensor:
         change = stand_in(component, chosen) - own_output(clean, component, chosen)
-        yield change if component.head is None else head_output(model, component.layer, component.head, change)
+        if component.head is not None:
+            change = head_output(model, component.layer, component.head, change)
+        return kept(chosen) + change
+
+    return made
 
 
 def own_output(clean: Clean, component: Component, chosen: slice) -> Float[Tensor, "stream pos width"]:

@@ -1,6 +1,6 @@
 """The unchanged pass of a split, made once and shared by every measure of heads and MLP blocks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from formation.benchmark.streams import Special
-from formation.components.forward import KEPT, LayerPass, layer_names
+from formation.components.forward import KEPT, LayerPass, Part, layer_names, tail
 from formation.components.material import Material
 from formation.model import Edit, Transformer
+
+Whole = Callable[[slice], Float[Tensor, "stream pos d_model"]]  # the residual stream of the streams asked for
 
 _LOOKS, _NEURONS = ("attn.scores", "attn.pattern"), ("mlp.pre", "mlp.hidden")
 
@@ -41,7 +43,8 @@ class Clean:
 def clean_pass(model: Transformer, material: Material, batch: int) -> Clean:
     """Run a split's streams, `batch` at a time."""
     parts = [_batch_pass(model, material, start, batch) for start in range(0, material.streams, batch)]
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    # taken out of the parts as it goes, so that no more than one of them is there twice
+    joined = {name: torch.cat([part.pop(name) for part in parts]) for name in list(parts[0])}
     layers = range(len(model.layers))
     return Clean(
         layers=tuple(LayerPass(*(joined[name] for name in layer_names(layer, KEPT))) for layer in layers),
@@ -54,7 +57,7 @@ def clean_pass(model: Transformer, material: Material, batch: int) -> Clean:
     )
 
 
-def _batch_pass(model: Transformer, material: Material, start: int, batch: int) -> Mapping[str, Tensor]:
+def _batch_pass(model: Transformer, material: Material, start: int, batch: int) -> dict[str, Tensor]:
     tokens = material.tokens[start : start + batch]
     stream, position = rows_of(material, start, batch)
     layers = range(len(model.layers))
@@ -90,6 +93,17 @@ def rows_of(material: Material, start: int, batch: int) -> tuple[Int[Tensor, "ro
     """Stream (counted from `start`) and answer position of the reads of a batch of streams."""
     first, last = np.searchsorted(material.split.reads.stream, [start, start + batch])
     return material.stream[first:last] - start, material.position[first:last]
+
+
+def tails(
+    model: Transformer, material: Material, entry: tuple[int, Part], made: Whole, batch: int
+) -> Float[Tensor, "read vocab"]:
+    """Logits at all answers of passes that go on behind a block, from the residual stream that `made` gives there."""
+    layer, part = entry
+    starts = range(0, material.streams, batch)
+    return torch.cat(
+        [tail(model, layer, part, made(slice(at, at + batch)), *rows_of(material, at, batch)) for at in starts]
+    )
 
 
 def _previous(

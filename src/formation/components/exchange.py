@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from formation.benchmark.streams import TwinKind
-from formation.components.clean import Clean, clean_pass, rows_of
+from formation.components.clean import Clean, Whole, clean_pass, tails
 from formation.components.direct import final_state
 from formation.components.forward import (
     Part,
@@ -35,7 +35,6 @@ from formation.model import Transformer
 
 EMBED, FINAL_NORM = "embed", "final_norm"
 _START: tuple[int, Part] = (-1, "mlp")  # before the first layer, as `tail` counts
-_Whole = Callable[[slice], Float[Tensor, "stream pos d_model"]]
 
 
 class PatchKind(StrEnum):
@@ -121,7 +120,7 @@ class _Patch:
     component: str
     layer: int
     part: Part
-    made: _Whole
+    made: Whole
 
 
 def _everywhere(receiver: Side, donor: Side, batch: int) -> Iterator[Patched]:
@@ -131,26 +130,9 @@ def _everywhere(receiver: Side, donor: Side, batch: int) -> Iterator[Patched]:
     for patch in _patches(receiver, donor):
         entry = (patch.layer, patch.part)
         if entry not in unpatched:
-            unpatched[entry] = _tails(receiver, patch, _kept(receiver, *entry), batch)
-        logits, before = _tails(receiver, patch, patch.made, batch), unpatched[entry]
+            unpatched[entry] = tails(receiver.model, receiver.material, entry, _kept(receiver, *entry), batch)
+        logits, before = tails(receiver.model, receiver.material, entry, patch.made, batch), unpatched[entry]
         yield Patched(patch.kind, patch.component, rows, logits, before, before, donor.clean.logits)
-
-
-def _tails(receiver: Side, patch: _Patch, made: _Whole, batch: int) -> Float[Tensor, "read vocab"]:
-    """Logits at all answers, going on behind the patch's block, batch by batch."""
-    material = receiver.material
-    return torch.cat(
-        [
-            tail(
-                receiver.model,
-                patch.layer,
-                patch.part,
-                made(slice(start, start + batch)),
-                *rows_of(material, start, batch),
-            )
-            for start in range(0, material.streams, batch)
-        ]
-    )
 
 
 def _patches(receiver: Side, donor: Side) -> Iterator[_Patch]:
@@ -167,12 +149,12 @@ def _patches(receiver: Side, donor: Side) -> Iterator[_Patch]:
         yield _Patch(PatchKind.STAGE, f"{name}_post_mlp", layer, "mlp", _kept(donor, layer, "mlp"))
 
 
-def _kept(of: Side, layer: int, part: Part) -> _Whole:
+def _kept(of: Side, layer: int, part: Part) -> Whole:
     """The stream as it is."""
     return lambda streams: of.stage(layer, part, streams)
 
 
-def _head(receiver: Side, donor: Side, layer: int, head: int) -> _Whole:
+def _head(receiver: Side, donor: Side, layer: int, head: int) -> Whole:
     """The receiver's stream with one head's output exchanged, each made with its own output map."""
 
     def output(of: Side, streams: slice) -> Tensor:
@@ -181,7 +163,7 @@ def _head(receiver: Side, donor: Side, layer: int, head: int) -> _Whole:
     return lambda s: receiver.clean.layers[layer].post_attn[s] + (output(donor, s) - output(receiver, s))
 
 
-def _attention(receiver: Side, donor: Side, layer: int) -> _Whole:
+def _attention(receiver: Side, donor: Side, layer: int) -> Whole:
     """The receiver's stream with what the attention block adds exchanged, its bias included."""
 
     def output(of: Side, streams: slice) -> Tensor:
@@ -190,7 +172,7 @@ def _attention(receiver: Side, donor: Side, layer: int) -> _Whole:
     return lambda s: receiver.clean.layers[layer].post_attn[s] + (output(donor, s) - output(receiver, s))
 
 
-def _mlp(receiver: Side, donor: Side, layer: int) -> _Whole:
+def _mlp(receiver: Side, donor: Side, layer: int) -> Whole:
     """The receiver's stream with what the MLP block adds exchanged."""
     ours, theirs = receiver.clean.layers[layer], donor.clean.layers[layer]
     return lambda s: ours.post_mlp[s] + (theirs.mlp_out[s] - ours.mlp_out[s])

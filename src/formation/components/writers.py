@@ -11,6 +11,7 @@ from formation.benchmark.streams import SplitName
 from formation.components.ablation import (
     TWINS,
     Component,
+    Means,
     ablate,
     by_kind,
     components,
@@ -51,22 +52,33 @@ def measure_writers(
     plain: dict[str, Any] = _copying(model, materials[_BASE])
     mean = None
     for name in sorted(SCORED, key=lambda name: name is not _BASE):
-        material = materials[name]
-        clean = clean_pass(model, material, record.batch)
-        mean = means(clean, material) if mean is None else mean
-        found += measure_attention(clean, material, slots(material, record))
-        found += measure_direct(model, clean, material)
-        found += measure_neurons(clean, material)
-        for component, rank in effective_ranks(clean).items():
+        measured_there, ranks, mean = _on_split(model, materials[name], record, mean)
+        found += measured_there
+        for component, rank in ranks.items():
             plain.setdefault(component, {"effective_rank": {}})["effective_rank"][name.value] = rank
-        for kind in record.ablations:
-            if kind not in TWINS:
-                stand_in = by_kind(mean, material) if kind is Ablation.MEAN else nothing(clean)
-                ablated = dict(ablate(model, clean, material, stand_in, record.batch))
-            else:
-                ablated = dict(resample(model, clean, material, TWINS[kind], record.batch))
-            found += measure_drops(material, kind, ablated)
     return found, plain
+
+
+def _on_split(
+    model: Transformer, material: Material, record: RecordParams, mean: tuple[Means, ...] | None
+) -> tuple[list[Measured], dict[str, float], tuple[Means, ...]]:
+    """The metrics on one split, the MLP blocks' effective ranks there, and the means that stand in on all splits.
+
+    The pass is let go at the end, before the next split's is made: it is most of what a checkpoint takes.
+    """
+    clean = clean_pass(model, material, record.batch)
+    mean = means(clean, material) if mean is None else mean
+    found: list[Measured] = [*measure_attention(clean, material, slots(material, record))]
+    found += measure_direct(model, clean, material)
+    found += measure_neurons(clean, material)
+    for kind in record.ablations:
+        if kind not in TWINS:
+            stand_in = by_kind(mean, material) if kind is Ablation.MEAN else nothing(clean)
+            ablated = dict(ablate(model, clean, material, stand_in, record.batch))
+        else:
+            ablated = dict(resample(model, clean, material, TWINS[kind], record.batch))
+        found += measure_drops(material, kind, ablated)
+    return found, effective_ranks(clean), mean
 
 
 @torch.inference_mode()

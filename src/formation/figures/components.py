@@ -20,11 +20,13 @@ AVAILABLE = (
     ("next_key", "current_value", "One event on: the value"),
 )
 # entry of the evidence, what a reader calls it
+FIRST = "first_carrier_birth_step"
 ORDER = (
     ("shortcut_birth_step", "accuracy rises for the first time"),
     ("scaffold_birth_step", "the key can be read where the retrieval head looks"),
     ("routing_birth_step", "the retrieval head attends to where it reads the value"),
     ("write_birth_step", "the retrieval head writes the answer"),
+    (FIRST, "the head that carries retrieval at its birth writes"),
     ("retrieval_birth_step", "the model follows key twins"),
     ("heldout_retrieval_birth_step", "and on held-out pairs"),
     ("ood_retrieval_birth_step", "and on structural OOD streams"),
@@ -142,12 +144,18 @@ def order_rows(study: Study) -> list[dict[str, Any]]:
         born = entry["value"] is not None
         rows.append(
             {
-                "event": event,
+                "event": f"{event}{_what_is_left(study) if name == FIRST else ''}",
                 "step": entry["value"],
                 "interval": tables.interval(entry["low"], entry["high"]) if born else entry["reason"],
             }
         )
     return rows
+
+
+def _what_is_left(study: Study) -> str:
+    """What the first carrier still does at the end, in words."""
+    share = study.this.evidence["first_carrier_share"]["value"]
+    return "" if share is None else f" (at the end its key-twin drop is {share:.0%} of the retrieval head's)"
 
 
 def decision_rows(study: Study) -> list[dict[str, Any]]:

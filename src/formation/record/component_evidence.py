@@ -5,6 +5,9 @@ of training (mean of the last checkpoints): that is what it says of the key. Hea
 cost as much, so the cost is weighed by the head's attention to where the value can be read: the matching value, or the
 key token behind it, to which an earlier layer can have moved it. Its dates are compared with those of what should come
 before (the key, readable at that place below its layer) and after (held-out retrieval).
+
+Retrieval may be born in another head: the *first carrier* is the head whose key-twin drop times direct effect is the
+largest at the checkpoints from retrieval's birth on. Scaffolding heads write no answer, so their product is small.
 """
 
 from dataclasses import dataclass
@@ -35,7 +38,8 @@ PLACES = {  # attention metric → role of the place; words
     "attention_matching_any": (Role.MATCHING_VALUE, "the matching value"),
     "attention_next_key": (Role.NEXT_KEY, "the key token behind the matching value"),
 }
-LAST = 3  # checkpoints whose mean names the retrieval head
+LAST = 3  # checkpoints whose mean names a head
+RETRIEVAL: Key = (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP)
 STAGED = ("retrieval_birth_step", "heldout_retrieval_birth_step", "ood_retrieval_birth_step")
 NOT_MEASURED = "components were not measured; run: formation component-sweep"
 
@@ -67,10 +71,26 @@ def retrieval_head(found: Analysis) -> RetrievalHead | None:
     return RetrievalHead(component, drops[component], place)
 
 
+def first_carrier(found: Analysis) -> str | None:
+    """The head that carries retrieval when it is born; null if it was not, or components were not measured."""
+    birth = found.births.get(RETRIEVAL)
+    if birth is None or birth.step is None:
+        return None
+    at = found.table[RETRIEVAL].steps.tolist().index(birth.step)
+    drops = _mean(found, "drop_resample_key", slice(at, at + LAST))
+    writes = _mean(found, "direct_effect", slice(at, at + LAST))
+    heads = [name for name in drops if name in writes and ".head_" in name]
+    return max(heads, key=lambda name: max(drops[name], 0.0) * max(writes[name], 0.0), default=None)
+
+
 def _final(found: Analysis, metric: str) -> dict[str, float]:
-    """A metric of every component that has it at the end of training, on IID streams."""
+    return _mean(found, metric, slice(-LAST, None))
+
+
+def _mean(found: Analysis, metric: str, checkpoints: slice) -> dict[str, float]:
+    """A metric of every component that has it, on IID streams, over some checkpoints."""
     return {
-        key.component: float(series.values()[-LAST:].mean())
+        key.component: float(series.values()[checkpoints].mean())
         for (split, key), series in found.components.items()
         if split is IID and key.metric == metric
     }
@@ -96,12 +116,44 @@ def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
         "routing_precedes_heldout": _gap(
             params, found, routing, heldout, f"from {name} attending to {where} to held-out retrieval"
         ),
-        "routing_precedes_retrieval": _gap(
-            params, found, routing, (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP), f"from {name} attending to retrieval"
-        ),
+        "routing_precedes_retrieval": _gap(params, found, routing, RETRIEVAL, f"from {name} attending to retrieval"),
+        **_first(params, found, head),
         "scaffold_precedes_write": _gap(
             params, found, scaffold, write, f"from the key being readable at {where} to {name} writing"
         ),
+    }
+
+
+def _first(params: Params, found: Analysis, head: RetrievalHead | None) -> dict[str, Entry]:
+    """When the first carrier began to write, and what it loses at the end, as a share of the retrieval head's drop."""
+    carrier = first_carrier(found)
+    if head is None or carrier is None:
+        reason = NOT_MEASURED if head is None else "retrieval was not born, or not seen to last"
+        return {
+            "first_carrier_birth_step": missing(0, "steps", "birth of the first carrier's direct effect", reason),
+            "first_carrier_share": missing(0, "fraction", "the first carrier's part of the final drop", reason),
+        }
+    drops = [found.table[IID, ComponentMetric(name, "drop_resample_key")] for name in (carrier, head.component)]
+    first, last = (one.draws(found.weights[IID])[:, -LAST:].mean(1) for one in drops)
+    value = drops[0].values()[-LAST:].mean() / drops[1].values()[-LAST:].mean()
+    low, high = interval(first / last, params.windows.confidence)
+    share = (
+        f"key-twin drop of {carrier}, which carries retrieval at its birth, over that of {head.component}, at the end"
+    )
+    return {
+        "first_carrier_birth_step": _birth(
+            found,
+            (IID, ComponentMetric(carrier, "direct_effect")),
+            f"birth of the direct effect of {carrier}, which carries retrieval at its birth, on the margin",
+        ),
+        "first_carrier_share": {
+            "value": float(value),
+            "low": float(low),
+            "high": float(high),
+            "n": drops[0].n,
+            "unit": "fraction",
+            "what": share,
+        },
     }
 
 

@@ -31,9 +31,12 @@ class Metric(StrEnum):
         return self not in (Metric.LOG_PROB, Metric.ABOVE_SHORTCUT)
 
 
+_UNITS = {"activation": "standard deviations", "score": "standard deviations"}  # of a feature
+
+
 @dataclass(frozen=True)
 class ComponentMetric:
-    """A metric of a component or a residual state: of `layer_1.head_2`, `layer_0.mlp`, `layer_0_post_mlp/query_key`."""
+    """A metric of a component or a residual state: of `layer_1.head_2`, `layer_0_post_mlp/query_key`, `feature_7`."""
 
     component: str
     metric: str
@@ -46,8 +49,8 @@ class ComponentMetric:
     @property
     def unit(self) -> str:
         """Unit of the metric's values."""
-        in_nats = ("entropy", "qk_margin", "direct_effect", "drop_", "log_prob_drop_")
-        return "nats" if self.metric.startswith(in_nats) else "fraction"
+        in_nats = ("entropy", "qk_margin", "direct_effect", "drop_", "log_prob_", "usefulness", "zero_", "attribution")
+        return "nats" if self.metric.startswith(in_nats) else _UNITS.get(self.metric, "fraction")
 
     @property
     def is_share(self) -> bool:

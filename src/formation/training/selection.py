@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from formation import artifacts, presets
 from formation.artifacts import Run
 from formation.benchmark.streams import SplitName, TwinKind
 from formation.errors import ArtifactError, TrainingError
+from formation.record.lines import row_in
 from formation.record.reads import METRICS
 from formation.record.rows import SCHEMA as ROW_SCHEMA
-from formation.record.rows import Row, from_json
+from formation.record.rows import Row
 from formation.training import checkpoints
 from formation.training.loop import RECORD
 from formation.training.loop import SCHEMA as RECORD_SCHEMA
@@ -76,13 +75,8 @@ def _candidate(run: Run) -> Candidate:
 
 def _rows(run: Run) -> list[Row]:
     """The run's measured checkpoints; rows of other parameters are an `ArtifactError`."""
-    remedy = f"formation checkpoint-sweep --run {run.name}"
-    try:
-        rows = [from_json(data) for data in artifacts.read_jsonl(run.path(METRICS), ROW_SCHEMA, remedy)]
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ArtifactError(f"{run.path(METRICS)}: {place}: {first['msg']}; {_again(run)}") from None
+    path, remedy = run.path(METRICS), f"formation checkpoint-sweep --run {run.name}"
+    rows = [row_in(path, Row, data, remedy) for data in artifacts.read_jsonl(path, ROW_SCHEMA, remedy)]
     for row in rows:
         if row.source.params != run.params.identity(run.seed):
             raise ArtifactError(f"{run.path(METRICS)}: step {row.step} is of other parameters; {_again(run)}")

@@ -11,7 +11,7 @@ from formation.benchmark.streams import SplitName
 from formation.record.analysis import Analysis, Key
 from formation.record.assemble import Table
 from formation.record.births import find_birth
-from formation.record.component_evidence import NOT_MEASURED, component_evidence
+from formation.record.component_evidence import NOT_MEASURED, RETRIEVAL, component_evidence, first_carrier
 from formation.record.decision import decision_json
 from formation.record.evidence import Entry
 from formation.record.series import ComponentMetric, Metric
@@ -116,3 +116,34 @@ def test_a_head_that_reads_the_value_in_place_prefers_it() -> None:
     absent = evidence_of(head(1))["value_place_preferred"]
     assert absent["value"] is None
     assert absent["reason"] == "test_iid has no dated layer_1.head_0:attention_next_key"
+
+
+def test_the_head_in_which_retrieval_is_born_may_be_another_than_the_last() -> None:
+    """`layer_2.head_0` is needed at first, then `layer_1.head_0`; a scaffold loses much and writes nothing."""
+    first = np.where((STEP >= 6) & (STEP <= 10), 0.8, 0.1)
+    rates = {
+        ("layer_2.head_0", "direct_effect"): rising(6),
+        ("layer_2.head_0", "drop_resample_key"): first,
+        ("layer_0.head_0", "direct_effect"): np.full(16, 0.001),
+        ("layer_0.head_0", "drop_resample_key"): rising(6),
+        ("layer_1.head_0", "direct_effect"): rising(11),
+        ("layer_1.head_0", "drop_resample_key"): rising(11),
+        ("layer_1.head_0", "attention_matching_any"): rising(11),
+    }
+    found = analysis(
+        {(IID, ComponentMetric(*name)): rate for name, rate in rates.items()} | {RETRIEVAL: rising(7)},
+    )
+    assert first_carrier(found) == "layer_2.head_0"
+    entries = component_evidence(PARAMS, found)
+    assert entries["first_carrier_birth_step"]["value"] == 6 * EVERY
+    share = entries["first_carrier_share"]
+    assert share["low"] < share["value"] < share["high"] < 1
+    assert share["value"] == pytest.approx(0.1 / 0.9, abs=0.05)
+
+
+def test_the_head_in_which_retrieval_is_born_is_mostly_the_last_one() -> None:
+    found = evidence_of(head(1) | {RETRIEVAL: rising(8)})
+    assert found["first_carrier_birth_step"]["value"] == found["write_birth_step"]["value"]
+    assert found["first_carrier_share"]["value"] == 1
+    never = evidence_of(head(1) | {RETRIEVAL: STEADY})
+    assert never["first_carrier_share"]["reason"] == "retrieval was not born, or not seen to last"
