@@ -6,7 +6,7 @@ Everything later is computed with the receiver's weights. A patched run is compa
 on the same shapes, so a checkpoint patched into itself changes by exactly nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,7 +26,6 @@ from formation.components.forward import (
     projected,
     stretch,
     stretch_tail,
-    tail,
     unembedded,
 )
 from formation.components.material import Material
