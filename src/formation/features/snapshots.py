@@ -5,35 +5,31 @@ components. Streams are split in two halves: what is selected on one is reported
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from formation.benchmark.streams import SplitName
 from formation.errors import MeasureError
-from formation.features.usefulness import Worth
+from formation.features.metrics import FeatureMetric, Firing, Half, Halves, Worth
 from formation.record.series import ComponentMetric, Series
 
-
-class Firing(StrEnum):
-    """How a feature is active at answer positions."""
-
-    ACTIVE = "active_fraction"
-    ACTIVATION = "mean_activation"
-    SCORE = "score"  # before the k largest are chosen: the candidate score of one feature
-
-
-class Half(StrEnum):
-    """Which of a split's probe streams."""
-
-    SELECTION = "selection"  # candidates are chosen on these
-    REPORT = "report"  # and what is said of them is measured on these
-
-
-FeatureMetric = Firing | Worth
-Halves = Mapping[Half, Bool[np.ndarray, "stream"]]
+__all__ = [
+    "FeatureMetric",
+    "Firing",
+    "Half",
+    "Halves",
+    "RoleProfile",
+    "Snapshot",
+    "SplitSnapshot",
+    "Summary",
+    "Track",
+    "feature_series",
+    "from_arrays",
+    "split_in_half",
+    "to_arrays",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +53,17 @@ class RoleProfile:
 
 
 @dataclass(frozen=True, eq=False)
+class Summary:
+    """One split as a whole; an explained variance is that at answer positions, NaN where there is none to explain."""
+
+    accuracy: float  # share of reads answered right
+    explained: float  # variance
+    beyond_tokens: float  # variance explained beyond the mean of each token
+    active: Float[np.ndarray, "feature"]  # fraction of all positions that are not padding
+    activation: Float[np.ndarray, "feature"]  # mean over them
+
+
+@dataclass(frozen=True, eq=False)
 class SplitSnapshot:
     """The features on one split; `reads` counts those of each stream."""
 
@@ -65,6 +72,7 @@ class SplitSnapshot:
     tracks: Mapping[FeatureMetric, Track]
     roles: RoleProfile
     correctness: Float[np.ndarray, "feature"]  # correlation of activation with a right answer; NaN: one never varies
+    summary: Summary | None = None  # of a basis; subsets of its features have none of their own
 
     def values(self, metric: FeatureMetric, half: Half | None = None) -> Float[np.ndarray, "feature"]:
         """A metric of every feature over all streams or one half, NaN where there are no reads."""
@@ -144,11 +152,17 @@ def to_arrays(snapshot: Snapshot) -> dict[str, np.ndarray]:
         out[f"{name}/correctness"] = split.correctness.astype(np.float32)
         for field in ("places", "active", "activation"):
             out[f"{name}/roles/{field}"] = getattr(split.roles, field)
+        if split.summary is not None:
+            out |= {f"{name}/summary/{key}": a for key, a in _summary_arrays(split.summary).items()}
         for metric, track in split.tracks.items():
             out[f"{name}/{metric}/sums"] = track.sums.astype(np.float32)
             if track.placebos is not None:
                 out[f"{name}/{metric}/placebos"] = track.placebos.astype(np.float32)
     return out
+
+
+def _summary_arrays(summary: Summary) -> dict[str, np.ndarray]:
+    return {one.name: np.asarray(getattr(summary, one.name), np.float32) for one in fields(Summary)}
 
 
 def from_arrays(step: int, arrays: Mapping[str, np.ndarray]) -> Snapshot:
@@ -170,4 +184,13 @@ def _split_from(split: SplitName, arrays: Mapping[str, np.ndarray]) -> SplitSnap
         },
         roles=RoleProfile(*(arrays[f"{split}/roles/{field}"] for field in ("places", "active", "activation"))),
         correctness=arrays[f"{split}/correctness"].astype(np.float64),
+        summary=_summary_from(split, arrays),
     )
+
+
+def _summary_from(split: SplitName, arrays: Mapping[str, np.ndarray]) -> Summary | None:
+    if f"{split}/summary/accuracy" not in arrays:
+        return None
+    found = {one.name: arrays[f"{split}/summary/{one.name}"].astype(np.float64) for one in fields(Summary)}
+    accuracy, explained, beyond_tokens = (float(found[name]) for name in ("accuracy", "explained", "beyond_tokens"))
+    return Summary(accuracy, explained, beyond_tokens, found["active"], found["activation"])

@@ -1,9 +1,17 @@
-"""Names of residual stages as a user may write them."""
+"""Names of residual stages as a user may write them. Nothing here needs torch."""
 
-from formation.components.states import stages
 from formation.errors import MeasureError
 
 LAST = "last_post_mlp"  # the residual stream behind the last layer, however deep the model
+
+
+def stages(layers: int) -> tuple[str, ...]:
+    """Those of `formation.components.states`, which needs torch."""
+    return (
+        "embed",
+        *(f"layer_{layer}_post_{part}" for layer in range(layers) for part in ("attn", "mlp")),
+        "final_norm",
+    )
 
 
 def stage_name(stage: str, layers: int) -> str:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from formation.benchmark.streams import SplitName
 from formation.components.material import SCORED, Material
-from formation.components.roles import NOWHERE, Role
+from formation.components.roles import NOWHERE, Kind, Role
 from formation.components.store import DATED
 from formation.features.above import Above, above, whole_stage
 from formation.features.basis import Basis
 from formation.features.placebos import Placebos, placebo_activity, placebo_usefulness
+from formation.features.quality import explained
 from formation.features.snapshots import (
     FeatureMetric,
     Firing,
@@ -27,6 +28,7 @@ from formation.features.snapshots import (
     RoleProfile,
     Snapshot,
     SplitSnapshot,
+    Summary,
     Track,
     split_in_half,
 )
@@ -91,12 +93,14 @@ def _split_snapshot(
     halves = frame.halves[material.name]
     placebos = _placebos(frame, material, rest, halves) if material.name is DATED else {}
     right = rest.clean.argmax(-1) == material.answer
+    encoded = _encoded(frame.basis, whole, material)
     return SplitSnapshot(
         reads=np.bincount(material.stream.numpy(), minlength=material.streams).astype(np.float64),
         halves=halves,
         tracks={metric: Track(_by_stream(one, material), placebos.get(metric)) for metric, one in values.items()},
-        roles=role_profile(frame.basis, whole, material),
+        roles=role_profile(encoded, material),
         correctness=correlation(activation, right),
+        summary=_summary(frame, material, rest, encoded, activation, right),
     )
 
 
@@ -120,16 +124,52 @@ def _by_stream(values: Float[Tensor, "read feature"], material: Material) -> Flo
     return np.asarray(sums.index_add_(0, material.stream, values.double()).T.float().numpy())
 
 
-def role_profile(basis: Basis, whole: Float[Tensor, "stream pos d_model"], material: Material) -> RoleProfile:
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """A basis at all positions of a split that are not padding."""
+
+    activation: Float[Tensor, "row feature"]
+    row: Int[Tensor, "stream pos"]  # of each position
+
+    def at(self, stream: Int[Tensor, "place"], position: Int[Tensor, "place"]) -> Float[Tensor, "place feature"]:
+        return self.activation[self.row[stream, position]]
+
+
+def _encoded(basis: Basis, whole: Float[Tensor, "stream pos d_model"], material: Material) -> _Encoded:
+    there = material.kinds != Kind.PAD
+    return _Encoded(basis.encode(whole[there]), there.flatten().cumsum(0).view_as(there) - 1)
+
+
+def role_profile(encoded: _Encoded, material: Material) -> RoleProfile:
     """How often and how strongly every feature is active at every role of the split's reads."""
     places, active, activation = [], [], []
     for role in Role:
         there = (material.roles[role] != NOWHERE).nonzero()[:, 0]
-        found = basis.encode(whole[material.stream[there], material.roles[role][there]])
+        found = encoded.at(material.stream[there], material.roles[role][there])
         places.append(len(there))
         active.append((found > 0).to(found.dtype).sum(0) / max(len(there), 1))
         activation.append(found.sum(0) / max(len(there), 1))
     return RoleProfile(np.array(places), torch.stack(active).numpy(), torch.stack(activation).numpy())
+
+
+def _summary(
+    frame: Frame,
+    material: Material,
+    rest: Above,
+    encoded: _Encoded,
+    activation: Float[Tensor, "read feature"],
+    right: Bool[Tensor, "read"],
+) -> Summary:
+    error = (frame.basis.decode(activation) - rest.state).double().square().sum(1)
+    token = material.tokens[material.stream, material.position]
+    whole, beyond = (explained(rest.state, error, group) for group in (torch.zeros_like(token), token))
+    return Summary(
+        accuracy=float(right.double().mean()),
+        explained=np.nan if whole is None else whole,
+        beyond_tokens=np.nan if beyond is None else beyond,
+        active=(encoded.activation > 0).double().mean(0).numpy(),
+        activation=encoded.activation.double().mean(0).numpy(),
+    )
 
 
 def correlation(

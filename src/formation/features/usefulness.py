@@ -8,7 +8,6 @@ position has the feature: only sums over streams are comparable with losses ther
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import torch
 from jaxtyping import Float, Int
@@ -17,17 +16,9 @@ from torch.nn import functional as F
 
 from formation.features.above import Above
 from formation.features.basis import Basis
+from formation.features.metrics import Worth
 
-
-class Worth(StrEnum):
-    """What is lost without a feature, or attributed to it; all in nats."""
-
-    USEFULNESS = "usefulness"  # margin lost when it is replaced by its mean
-    LOG_PROB = "log_prob_usefulness"  # log-probability of the right answer lost so
-    ZERO = "zero_usefulness"  # margin lost when it is taken away
-    ZERO_LOG_PROB = "log_prob_zero_usefulness"
-    ATTRIBUTION = "attribution"  # its activation × the margin's gradient: `ZERO` to first order
-
+__all__ = ["Values", "Worth", "measure_usefulness", "removal"]
 
 Values = Mapping[Worth, Float[Tensor, "read feature"]]
 
