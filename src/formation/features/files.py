@@ -20,6 +20,7 @@ BIRTH_SUMMARY, BIRTH_SUMMARY_SCHEMA = "feature_birth_summary.json", "feature-bir
 COMPARE_SCHEMA = "feature-compare/1"
 PATCH_SCHEMA = "feature-patch/1"
 LINEAGE_SCHEMA = "feature-lineage/1"
+CARDS, CARDS_SCHEMA = "feature_cards.json", "feature-cards/1"
 
 FAMILIES, FAMILIES_SCHEMA = "feature_families.json", "feature-families/1"
 FAMILY_BIRTHS, FAMILY_BIRTHS_SCHEMA = "feature_family_births.json", "feature-family-births/1"
