@@ -1,7 +1,7 @@
 """The `feature-cards` stage: what each useful feature fires on, in a reader's terms (`docs/measures.md` §5 *Cards*).
 
 Cards are of the features that cost most margin on the selecting half of the probe streams; everything on a card is
-measured on the other half, at one checkpoint. The basis is fit on answer positions: an activation elsewhere says what the
+measured on the other half, at one checkpoint. The basis is fit on answer positions: activations elsewhere say what the
 same direction does there, and no more.
 """
 
