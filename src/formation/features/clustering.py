@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from scipy.special import comb
 
 Labels = Int[np.ndarray, "item"]  # group of every item, counted from 0
 Distances = Float[np.ndarray, "item item"]
+Tree = Float[np.ndarray, "merge 4"]
 
 
 def correlations(rows: Float[np.ndarray, "item time"]) -> Float[np.ndarray, "item item"]:
@@ -27,18 +28,39 @@ def distances(correlation: Float[np.ndarray, "item item"]) -> Distances:
     return np.asarray(apart)
 
 
+def layout(correlation: Float[np.ndarray, "item item"]) -> Float[np.ndarray, "item 2"]:
+    """Places in a plane whose distances are nearest to √(2 (1 − r)), those of the standardised rows.
+
+    Classical scaling (Torgerson 1952, Psychometrika 17:401); of each axis the farthest item lies on the positive side.
+    """
+    about = correlation - correlation.mean(0) - correlation.mean(1, keepdims=True) + correlation.mean()
+    values, vectors = np.linalg.eigh((about + about.T) / 2)
+    axes = vectors[:, ::-1][:, :2] * np.sqrt(values[::-1][:2].clip(min=0))
+    farthest = np.take_along_axis(axes, np.abs(axes).argmax(0)[None], axis=0)
+    return np.asarray(axes * np.where(farthest < 0, -1, 1))
+
+
 def cluster(apart: Distances, most: int) -> tuple[Labels, float]:
     """The cut of the average-linkage tree with the largest mean silhouette, and that mean.
 
     Cuts into 2 to `most` groups are looked at, fewer than there are items; of equal ones the coarsest counts.
     """
-    tree = hierarchy.linkage(squareform(apart, checks=False), method="average")
     best, found = -np.inf, np.zeros(len(apart), dtype=np.int64)
-    for labels in reversed(list(_cuts(tree, len(apart), most))):
+    for labels in reversed(list(_cuts(tree_of(apart), len(apart), most))):
         mean = float(silhouettes(apart, labels).mean())
         if mean > best + 1e-12:
             best, found = mean, labels
     return _by_size(found), best
+
+
+def cut(apart: Distances, groups: int) -> Labels:
+    """The average-linkage tree cut into so many groups."""
+    return _by_size(next(_cuts(tree_of(apart), len(apart), groups)))
+
+
+def tree_of(apart: Distances) -> Tree:
+    """The average-linkage tree, as scipy has it."""
+    return np.asarray(hierarchy.linkage(squareform(apart, checks=False), method="average"))
 
 
 def silhouettes(apart: Distances, labels: Labels) -> Float[np.ndarray, "item"]:
@@ -80,13 +102,31 @@ def best_jaccard(one: Labels, other: Labels) -> Float[np.ndarray, "group"]:
 
 def cohesion(correlation: Float[np.ndarray, "item item"], labels: Labels) -> Float[np.ndarray, "group"]:
     """Mean correlation of every two different items of each group; −1 for a group of one, which has no two."""
-    member = (labels[:, None] == np.arange(labels.max() + 1)).astype(np.float64)
-    size = member.sum(0)
-    within = np.einsum("ig,ij,jg->g", member, correlation, member, optimize=True) - np.diagonal(correlation) @ member
+    return _cohesion(correlation, labels[:, None] == np.arange(labels.max() + 1))
+
+
+def branches(
+    correlation: Float[np.ndarray, "item item"],
+) -> tuple[Int[np.ndarray, "branch"], Float[np.ndarray, "branch"]]:
+    """Size and cohesion of every group that any cut of the items' tree has, the whole included."""
+    items = len(correlation)
+    member = np.concatenate([np.eye(items, dtype=bool), np.zeros((items - 1, items), dtype=bool)])
+    for merge, (left, right, *_) in enumerate(tree_of(distances(correlation))):
+        member[items + merge] = member[int(left)] | member[int(right)]
+    merged = member[items:].T
+    return merged.sum(0), _cohesion(correlation, merged)
+
+
+def _cohesion(
+    correlation: Float[np.ndarray, "item item"], member: Bool[np.ndarray, "item group"]
+) -> Float[np.ndarray, "group"]:
+    own = member.astype(np.float64)
+    size = own.sum(0)
+    within = ((correlation @ own) * own).sum(0) - np.diagonal(correlation) @ own
     return np.asarray(np.where(size > 1, within / np.maximum(size * (size - 1), 1), -1.0))
 
 
-def _cuts(tree: Float[np.ndarray, "merge 4"], items: int, most: int) -> Iterator[Labels]:
+def _cuts(tree: Tree, items: int, most: int) -> Iterator[Labels]:
     """The tree cut into `most` groups, then into one fewer each time, down to 2."""
     group = np.arange(items)
     for merge, (left, right, *_) in enumerate(tree):

@@ -1,19 +1,21 @@
 """Families of features: those whose trajectories move together over training (`docs/measures.md` §6).
 
-Features are grouped by the correlation of their increments from checkpoint to checkpoint. Some cut always has the
-largest silhouette, in noise as well, so a family counts as *stable* only where both hold:
+Features are grouped by the correlation of their increments from checkpoint to checkpoint, or of a running mean of
+`width` checkpoints: what the next checkpoint takes back is the optimiser's jitter, and it is most of an increment. Some
+cut always has the largest silhouette, in noise as well, so a family counts as *stable* only where both hold:
 
-1. *Found again.* Over bootstrap draws of the increments, each with a tree and a number of families of its own, the best
-   Jaccard index with a family of the draw is at least `FOUND_AGAIN` on average (Hennig 2007, Comput. Stat. Data Anal.
-   52:258).
-2. *Beyond chance.* Its members correlate more than any family as large does where every feature's increments are
-   shifted in time by themselves: same bursts, at moments of their own.
+1. *Found again.* Over bootstrap draws of the increments, each with a tree of its own cut into as many families, the
+   best Jaccard index with a family of the draw is at least `FOUND_AGAIN` on average (Hennig 2007, Comput. Stat. Data
+   Anal. 52:258). Neighbouring increments of a running mean share checkpoints, so blocks of `width` of them are drawn,
+   closed to a circle (Politis & Romano 1992, Exploring the Limits of Bootstrap, 263).
+2. *Beyond chance.* Its members correlate more than any branch of the tree as large does where every feature's
+   increments are shifted in time by themselves: same bursts, at moments of their own.
 
 One feature alone is no family that could be stable, and where all move as one, there is no cut that is found again.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -24,10 +26,13 @@ from formation.features.clustering import (
     Labels,
     adjusted_rand,
     best_jaccard,
+    branches,
     cluster,
     cohesion,
     correlations,
+    cut,
     distances,
+    layout,
     silhouettes,
 )
 from formation.progress import Tracker, track
@@ -45,6 +50,7 @@ Trajectories = Float[np.ndarray, "checkpoint feature"]
 class LeftOut(StrEnum):
     """Why a feature is in no family."""
 
+    SILENT = "silent"  # it is never active on the streams that decide
     CONSTANT = "constant"  # its trajectory never moves: a dead feature, most often
     EVEN = "even"  # it moves by the same amount at every checkpoint: nothing to correlate
 
@@ -75,6 +81,7 @@ class Families:
     silhouette: float  # mean over all features, the largest of all cuts
     rand: float  # mean adjusted Rand index with the families of bootstrap draws
     draws: int
+    places: Mapping[int, tuple[float, float]] = field(compare=False)  # of the features on a map, near where alike
 
     @property
     def stable(self) -> tuple[Family, ...]:
@@ -82,23 +89,31 @@ class Families:
         return tuple(family for family in self.families if family.stable)
 
 
-def find_families(trajectories: Trajectories, draws: int, seed: int, most: int | None = None) -> Families:
+def find_families(
+    trajectories: Trajectories,
+    draws: int,
+    seed: int,
+    most: int | None = None,
+    width: int = 1,
+    silent: Collection[int] = (),
+) -> Families:
     """Families of the features of one basis by their trajectories, with `draws` bootstrap draws and as many of chance.
 
-    At most `most` families are looked for (default: half as many as features that move). Raises `MeasureError` for a
-    value that is not finite, too few checkpoints, or too few features that move.
+    At most `most` families are looked for (default: half as many as features that move), by increments of a running
+    mean of `width` checkpoints; features in `silent` are left out. Raises `MeasureError` for a value that is not
+    finite, too few checkpoints, or too few features that move.
     """
-    increments, left_out = _increments(trajectories)
+    increments, left_out = _increments(trajectories, width, silent)
     features = np.array([f for f in range(trajectories.shape[1]) if f not in left_out])
     largest = min(len(features) - 1, max(2, len(features) // 2 if most is None else most))
     rows = increments[:, features].T
     correlation = correlations(rows)
     labels, silhouette = cluster(distances(correlation), largest)
     with track("families", 2 * draws, "draws") as tracker:
-        jaccards, rand = _found_again(rows, labels, largest, draws, seed, tracker)
-        p = _beyond_chance(rows, correlation, labels, largest, draws, seed, tracker)
+        jaccards, rand = _found_again(rows, labels, _Draws(draws, width, seed), tracker)
+        p = _beyond_chance(rows, correlation, labels, _Draws(draws, width, seed), tracker)
     families = _named(features, labels, correlation, jaccards, p)
-    return Families(families, left_out, silhouette, rand, draws)
+    return Families(families, left_out, silhouette, rand, draws, _placed(features, correlation))
 
 
 def summed(scores: Trajectories, families: Sequence[Family]) -> Float[np.ndarray, "checkpoint family"]:
@@ -141,47 +156,75 @@ def _named(
 # --- what moves ------------------------------------------------------------------------------------------------------
 
 
-def _increments(trajectories: Trajectories) -> tuple[Float[np.ndarray, "increment feature"], dict[int, LeftOut]]:
-    """Increments in float64, and the features whose increments say nothing."""
-    bad = np.argwhere(~np.isfinite(trajectories))
-    if len(bad):
-        place, feature = bad[0]
-        raise MeasureError(f"trajectory of feature {feature}: not finite at checkpoint {place} of {len(trajectories)}")
-    if len(trajectories) <= FEWEST_INCREMENTS:
-        raise MeasureError(
-            f"families need trajectories over at least {FEWEST_INCREMENTS + 1} checkpoints, there are "
-            f"{len(trajectories)}; lower training.checkpoint_every or train longer"
-        )
-    increments = np.diff(trajectories.astype(np.float64), axis=0)
+def _increments(
+    trajectories: Trajectories, width: int, silent: Collection[int]
+) -> tuple[Float[np.ndarray, "increment feature"], dict[int, LeftOut]]:
+    """Increments of the running mean in float64, and the features whose increments say nothing."""
+    _require_trajectories(trajectories, width)
+    windows = np.lib.stride_tricks.sliding_window_view(trajectories.astype(np.float64), width, axis=0)
+    increments = np.diff(windows.mean(-1), axis=0)
     floor = STILL * np.abs(trajectories).max(0)
     still, even = np.abs(increments).max(0) <= floor, np.ptp(increments, axis=0) <= floor
     left_out = {int(f): LeftOut.CONSTANT if still[f] else LeftOut.EVEN for f in np.flatnonzero(still | even)}
+    left_out |= {int(f): LeftOut.SILENT for f in silent}
     moving = trajectories.shape[1] - len(left_out)
     if moving < FEWEST:
         raise MeasureError(
             f"families need at least {FEWEST} features whose trajectories move, there are {moving} of "
             f"{trajectories.shape[1]}; fit a basis with fewer dead features: formation shared-feature-fit"
         )
-    return increments, left_out
+    return increments, dict(sorted(left_out.items()))
+
+
+def _require_trajectories(trajectories: Trajectories, width: int) -> None:
+    """Refuse what is not finite, and too few checkpoints."""
+    bad = np.argwhere(~np.isfinite(trajectories))
+    if len(bad):
+        place, feature = bad[0]
+        raise MeasureError(f"trajectory of feature {feature}: not finite at checkpoint {place} of {len(trajectories)}")
+    fewest = FEWEST_INCREMENTS + width
+    if len(trajectories) < fewest:
+        raise MeasureError(
+            f"families need trajectories over at least {fewest} checkpoints, there are {len(trajectories)}; "
+            f"lower training.checkpoint_every or train longer"
+        )
+
+
+def _placed(
+    features: Int[np.ndarray, "item"], correlation: Float[np.ndarray, "item item"]
+) -> dict[int, tuple[float, float]]:
+    """Where the features lie on a map of their correlations."""
+    places = layout(correlation)
+    return {int(feature): (float(x), float(y)) for feature, (x, y) in zip(features, places, strict=True)}
 
 
 # --- whether a family counts -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """How many draws, of blocks of how many increments, and from which seed."""
+
+    count: int
+    width: int
+    seed: int
+
+
 def _found_again(
-    rows: Float[np.ndarray, "item time"], labels: Labels, most: int, draws: int, seed: int, tracker: Tracker
+    rows: Float[np.ndarray, "item time"], labels: Labels, draws: _Draws, tracker: Tracker
 ) -> tuple[Float[np.ndarray, "group"], float]:
     """Mean best Jaccard index of every family over draws of the increments, and the mean adjusted Rand index.
 
     A feature that does not move in a draw correlates with nothing there: what hangs on one increment is lost again.
     """
-    draw, count = np.random.default_rng([seed, 0]), rows.shape[1]
-    jaccards, rands = np.zeros(labels.max() + 1), 0.0
-    for _ in range(draws):
-        chosen = rows[:, draw.integers(count, size=count)]
-        again, _ = cluster(distances(correlations(chosen)), most)
-        jaccards += best_jaccard(labels, again) / draws
-        rands += adjusted_rand(labels, again) / draws
+    draw, count, groups = np.random.default_rng([draws.seed, 0]), rows.shape[1], int(labels.max()) + 1
+    jaccards, rands = np.zeros(groups), 0.0
+    for _ in range(draws.count):
+        start = draw.integers(count, size=(-(-count // draws.width), 1))
+        chosen = rows[:, ((start + np.arange(draws.width)) % count).ravel()[:count]]
+        again = cut(distances(correlations(chosen)), groups)
+        jaccards += best_jaccard(labels, again) / draws.count
+        rands += adjusted_rand(labels, again) / draws.count
         tracker.advance()
     return jaccards, rands
 
@@ -190,20 +233,17 @@ def _beyond_chance(
     rows: Float[np.ndarray, "item time"],
     correlation: Float[np.ndarray, "item item"],
     labels: Labels,
-    most: int,
-    draws: int,
-    seed: int,
+    draws: _Draws,
     tracker: Tracker,
 ) -> Float[np.ndarray, "group"]:
-    """p of every family's cohesion: against the largest of a family at least as large among features shifted apart."""
-    draw, (items, count) = np.random.default_rng([seed, 1]), rows.shape
+    """p of every family's cohesion: against the largest of a branch at least as large among features shifted apart."""
+    draw, (items, count) = np.random.default_rng([draws.seed, 1]), rows.shape
     size, own = np.bincount(labels), cohesion(correlation, labels)
-    null = np.full((len(size), draws), -1.0)
-    for index in range(draws):
+    null = np.full((len(size), draws.count), -1.0)
+    for index in range(draws.count):
         shift = draw.integers(count, size=(items, 1))
         apart = correlations(np.take_along_axis(rows, (np.arange(count) + shift) % count, axis=1))
-        by_chance, _ = cluster(distances(apart), most)
-        tight, sizes = cohesion(apart, by_chance), np.bincount(by_chance)
+        sizes, tight = branches(apart)
         null[:, index] = np.where(sizes >= size[:, None], tight, -1.0).max(1)
         tracker.advance()
     return permutation_p(own, null)
