@@ -192,5 +192,5 @@ def _summary_from(split: SplitName, arrays: Mapping[str, np.ndarray]) -> Summary
     if f"{split}/summary/accuracy" not in arrays:
         return None
     found = {one.name: arrays[f"{split}/summary/{one.name}"].astype(np.float64) for one in fields(Summary)}
-    accuracy, explained, beyond_tokens = (float(found[name]) for name in ("accuracy", "explained", "beyond_tokens"))
+    accuracy, explained, beyond_tokens = (found[name].item() for name in ("accuracy", "explained", "beyond_tokens"))
     return Summary(accuracy, explained, beyond_tokens, found["active"], found["activation"])
