@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Float
 
 from formation.benchmark.streams import SplitName
-from formation.components.store import DATED
 from formation.errors import MeasureError
-from formation.features.snapshots import FeatureMetric, Firing, Half, Snapshot
-from formation.features.usefulness import Worth
+from formation.features.metrics import FeatureMetric, Firing, Half, Worth
+from formation.features.snapshots import Snapshot
 from formation.statistics import benjamini_yekutieli, interval, ratio_draws, resamples, rise_p
 
+DATED = SplitName.TEST_IID  # that of `formation.components.store`, which needs torch
 TESTED = (Firing.ACTIVATION, Worth.USEFULNESS)
 
 

@@ -31,7 +31,7 @@ from formation.features.writers import StandIn, Writer, replaced, site, writers_
 from formation.model import Transformer
 from formation.params import Ablation
 from formation.progress import Tracker, track
-from formation.statistics import Estimate, interval, ratio, ratio_draws
+from formation.statistics import Estimate, ratio
 
 NEURONS = 32  # ablated one by one: those with the largest gradient figures
 LEAST = 0.05  # of a feature's strongest edge: weaker ones are left out
@@ -68,22 +68,6 @@ class Edge:
     gradient: float
     direct: float
     share: float  # moved, of the feature's mean score
-
-
-def meaningful(
-    usefulness: Float[np.ndarray, "stream feature"],
-    counts: Float[np.ndarray, "stream"],
-    weights: Float[np.ndarray, "draw stream"],
-    confidence: float,
-    least: float = 0.0,
-) -> list[int]:
-    """Features whose removal costs margin: more than `least` nats by the lower bound; the most useful first.
-
-    `usefulness` is summed over the reads of each stream, of the half on which features are selected.
-    """
-    low, _ = interval(ratio_draws(weights, usefulness, counts), confidence)
-    value = usefulness.sum(0) / counts.sum()
-    return [int(feature) for feature in np.argsort(-value, kind="stable") if low[feature] > least]
 
 
 def edges(

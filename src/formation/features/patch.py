@@ -107,6 +107,18 @@ def patch_features(
     )
 
 
+def identity_error(receiver: Side, donor: Side, basis: Basis, answer: Int[Tensor, "read"]) -> float:
+    """Largest difference of any margin, in nats, between two ways to put the donor's whole state into the receiver.
+
+    One swaps every feature and the unexplained residual as well, the other the state itself: rounding alone may differ.
+    """
+    state, theirs = receiver.above.state, donor.above.state
+    every = torch.ones(basis.latents, dtype=torch.bool)
+    residual = (state - basis.decode(receiver.activation)) - (theirs - basis.decode(donor.activation))
+    found = _margins(receiver.above, _change(receiver, donor, basis, every) + residual, answer)
+    return float((found - _margins(receiver.above, state - theirs, answer)).abs().max())
+
+
 def preserved_margin(above: Above, basis: Basis, answer: Int[Tensor, "read"]) -> Preserved:
     """What is left of the margins when the stage is its reconstruction, beside its mean over these reads alone."""
     state = above.state

@@ -16,7 +16,7 @@ from formation.errors import MeasureError
 from formation.features.attributions import Frame, direct_terms, first_order
 from formation.features.basis import Basis
 from formation.features.choices import Kind
-from formation.features.lineage import Lineage, edges, meaningful, measure_lineage
+from formation.features.lineage import Lineage, edges, measure_lineage
 from formation.features.writers import Neuron, Outputs, StandIn, mean_outputs, sites, stand_in, writers_before
 from formation.model import Transformer
 from formation.params import Ablation
@@ -306,10 +306,3 @@ def test_under_zero_the_writer_loses_all_it_moves() -> None:
     every = edges(planted(LAST, Ablation.ZERO), WEIGHTS, 0.95)
     writes = [edge for edge in every if edge.writer.name == "layer_1.head_2"]
     assert [edge.lost.value for edge in writes] == pytest.approx([edge.moved.value for edge in writes])
-
-
-def test_features_that_cost_the_answer_are_meaningful_and_noise_is_not() -> None:
-    draw = np.random.default_rng(0)
-    usefulness = draw.normal(size=(80, 4)) + np.array([0.0, 3.0, 1.0, -1.0])
-    assert meaningful(usefulness, np.ones(80), resamples(80, 300, 1), 0.95) == [1, 2]
-    assert meaningful(usefulness, np.ones(80), resamples(80, 300, 1), 0.95, least=1.5) == [1]
