@@ -1,48 +1,39 @@
-"""Named subsets of features: their trajectory, their birth, and what they carry (`docs/measures.md` §6).
+"""Named subsets of features (`docs/measures.md` §6): which ones are looked at, and their series over the checkpoints.
 
-A subset is measured as a feature is, so that its births are dated by the same rule: the `Snapshot` of subsets has a
-subset where that of features has a feature. Activations and scores add up: the candidate score is the sum of its
-members'. Usefulness does not, so all members are removed at once. Its placebos are sums over its members, each along a
-random direction of its own: random directions hardly meet, so that what they take away does add up.
+Nothing here needs torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn import functional as F
-
+from formation.artifacts import Run
 from formation.benchmark.streams import SplitName
-from formation.components.fractions import Gain
-from formation.components.material import Material
-from formation.components.store import DATED
-from formation.errors import MeasureError
-from formation.features.above import Above, above, margins, whole_stage
-from formation.features.basis import Basis
-from formation.features.patch import FeaturePatch, PatchMode, Side, patch_features
-from formation.features.snapshots import (
-    FeatureMetric,
-    Firing,
-    Half,
-    RoleProfile,
-    Snapshot,
-    SplitSnapshot,
-    Track,
-    feature_series,
-)
-from formation.features.trajectories import Frame, correlation
-from formation.features.usefulness import Worth
-from formation.model import Transformer
+from formation.errors import ArtifactError
+from formation.features import files
+from formation.features.metrics import FeatureMetric, Half
+from formation.features.moments import schedule
+from formation.features.snapshot_store import load_snapshots
+from formation.features.swept import IID, Swept, open_stage
+from formation.record.probe_set import ProbeSet
 from formation.record.series import ComponentMetric, Series
-from formation.statistics import stream_sums
+from formation.statistics import Estimate
 
-ADDED = (Firing.ACTIVATION, Firing.SCORE)  # of a subset: the sum over its members
-JOINT = (Worth.USEFULNESS, Worth.LOG_PROB)  # what is lost when all members are removed at once
+SIZES = 4  # a family's most useful features, up to so many, are its candidates; more are no longer looked at one by one
+TRAJECTORY = "subset-trajectory"
+CLUSTER, RANK = "feature-family-cluster", "feature-family-rank"
 
 Subsets = Mapping[str, Sequence[int]]  # features by the subset's name, the most useful first
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Features of one family, the most useful first; `size` is null for the whole family."""
+
+    name: str  # `family_7.top2`, or `family_7` for the whole
+    family: str
+    size: int | None
+    features: tuple[int, ...]
 
 
 def nested(name: str, ranking: Sequence[int], most: int) -> dict[str, tuple[int, ...]]:
@@ -50,140 +41,70 @@ def nested(name: str, ranking: Sequence[int], most: int) -> dict[str, tuple[int,
     return {f"{name}.top{size}": tuple(ranking[:size]) for size in range(1, min(most, len(ranking)) + 1)}
 
 
-def measure_subsets(model: Transformer, snapshot: Snapshot, frame: Frame, subsets: Subsets) -> Snapshot:
-    """The subsets at the checkpoint of `snapshot`, which has its features; in the order of `subsets`.
-
-    What is no sum is left out: `active_fraction`, zero-removal and attribution, and how often a role has any member.
-    Raises `MeasureError` for a subset that is empty, repeats a feature, or has one that the basis has not.
-    """
-    member = _membership(subsets, frame.basis.latents)
-    mean: Tensor | None = None
-    splits = {}
-    for name in sorted(snapshot.splits, key=lambda name: name is not DATED):  # its means stand in on all splits
-        material, features = frame.materials[name], snapshot.splits[name]
-        whole = whole_stage(model, material, frame.basis.stage, frame.batch, snapshot.step)
-        rest = above(model, frame.basis.stage, whole, material, frame.batch)
-        activation = frame.basis.encode(rest.state)
-        mean = activation.mean(0) if mean is None else mean
-        lost = [joint_loss(rest, frame.basis, one, activation, mean, material.answer) for one in subsets.values()]
-        right = rest.clean.argmax(-1) == material.answer
-        together = activation @ torch.from_numpy(member.T).to(activation.dtype)
-        splits[name] = _of_subsets(features, member, material, lost, correlation(together, right), subsets)
-    return Snapshot(snapshot.step, {name: splits[name] for name in snapshot.splits})
-
-
-def subset_series(
-    snapshots: Sequence[Snapshot],
-    subsets: Subsets,
-    name: str,
-    split: SplitName,
-    metric: FeatureMetric,
-    at: Int[np.ndarray, "probe"],
-    streams: int,
-    half: Half | None = None,
-) -> Series:
-    """One subset over the checkpoints, for `formation.record.births`; `feature_series` says more."""
-    series = feature_series(snapshots, split, metric, list(subsets).index(name), at, streams, half)
-    return replace(series, metric=ComponentMetric(name, metric.value))
-
-
-@torch.no_grad()
-def joint_loss(
-    above: Above,
-    basis: Basis,
-    features: Sequence[int],
-    activation: Float[Tensor, "read feature"],
-    mean: Float[Tensor, "feature"],
-    answer: Int[Tensor, "read"],
-) -> Float[Tensor, "metric read"]:
-    """Margin and log-probability lost at every read, in nats, with the features at their means all at once."""
-    change = basis.scale * _decoded(basis, features, activation - mean)
-    before = margins(above.without(torch.zeros_like(change)), answer)
-    after = margins(above.without(change), answer)
-    return torch.stack([before - after, F.logsigmoid(before) - F.logsigmoid(after)])
-
-
-@dataclass(frozen=True, eq=False)
-class Subpatch:
-    """A subset patched from one checkpoint into another; `fractions.fraction` of its gain is the share carried."""
-
-    patch: FeaturePatch
-    gain: Gain  # of margin in nats; its change is that of the donor's whole state in the receiver
-
-
-def subpatches(receiver: Side, donor: Side, basis: Basis, subsets: Subsets, material: Material) -> dict[str, Subpatch]:
-    """The donor's activations of each subset put into the receiver, on the streams of `material`, by name."""
-    found = {}
-    for name, features in subsets.items():
-        patch = patch_features(receiver, donor, basis, features, PatchMode.SWAP, material.answer)
-        gained, change = _by_stream(torch.stack([patch.patched, patch.whole]) - patch.receiver, material)
-        counts = np.bincount(material.stream.numpy(), minlength=material.streams).astype(np.float64)
-        found[name] = Subpatch(patch, Gain(gained, change, counts))
+def of_families(families: Iterable[Mapping[str, Any]]) -> list[Subset]:
+    """The nested subsets of every stable family and the family itself; `families` are those of the rank stage."""
+    found = []
+    for family in families:
+        if family["stable"]:
+            order = tuple(member["feature"] for member in family["members"])
+            tops = nested(family["name"], order, min(SIZES, len(order) - 1))
+            found += [Subset(name, family["name"], len(features), features) for name, features in tops.items()]
+            found.append(Subset(family["name"], family["name"], None, order))
     return found
 
 
-def _by_stream(values: Float[Tensor, "row read"], material: Material) -> Float[np.ndarray, "row stream"]:
-    """Sums over the reads of each stream."""
-    return np.asarray(stream_sums(values.T.double().numpy(), material.stream.numpy(), material.streams).T)
+def current_subsets(stage: Swept) -> list[Subset]:
+    """The subsets of the families as they are now; raises `ArtifactError` where ranks are not of these families."""
+    families = stage.read(files.FAMILIES, files.FAMILIES_SCHEMA, CLUSTER)["families"]
+    ranks = stage.read(files.FAMILY_RANKS, files.FAMILY_RANKS_SCHEMA, RANK)["families"]
+    grouped = {family["name"]: (family["stable"], sorted(family["features"])) for family in families}
+    if grouped != {f["name"]: (f["stable"], sorted(one["feature"] for one in f["members"])) for f in ranks}:
+        path = stage.run.path(files.place(stage.stage, files.FAMILY_RANKS))
+        raise ArtifactError(f"{path}: is of other families than {files.FAMILIES}; run: {stage.remedy(RANK)}")
+    return of_families(ranks)
 
 
-def _decoded(
-    basis: Basis, features: Sequence[int], amounts: Float[Tensor, "read feature"]
-) -> Float[Tensor, "read d_model"]:
-    chosen = list(features)
-    return amounts[:, chosen] @ basis.decoder[chosen]
+@dataclass(frozen=True, eq=False)
+class SweptSubsets:
+    """Subsets over the checkpoints: `stage` has a subset where that of features has a feature."""
+
+    stage: Swept
+    subsets: tuple[Subset, ...]
+
+    def series(self, name: str, metric: FeatureMetric, split: SplitName = IID, half: Half = Half.REPORT) -> Series:
+        """A subset over the checkpoints, by its name."""
+        return replace(
+            self.stage.series(self._place(name), metric, split, half), metric=ComponentMetric(name, metric.value)
+        )
+
+    def at_end(self, name: str, metric: FeatureMetric, split: SplitName = IID, half: Half = Half.REPORT) -> Estimate:
+        """A subset at the end of training."""
+        return self.stage.at_end(self._place(name), metric, split, half)
+
+    def _place(self, name: str) -> int:
+        return next(place for place, subset in enumerate(self.subsets) if subset.name == name)
 
 
-# --- what a subset has of its members --------------------------------------------------------------------------------
+def load_subsets(run: Run, stage: str, probe: ProbeSet | None = None, warmup: bool = False) -> SweptSubsets:
+    """The subsets of a stage by its own name, from the end of warm-up on, or with `warmup` from the start.
+
+    Raises `ArtifactError` where they were not measured, or are those of other families than there are now.
+    """
+    empty = open_stage(run, stage, probe)
+    subsets = current_subsets(empty)
+    path, remedy = run.path(files.place(stage, files.SUBSETS)), empty.remedy(TRAJECTORY)
+    if _measured(empty) != subsets:
+        raise ArtifactError(f"{path}: its subsets are not those of the families there are; run: {remedy}")
+    if not subsets:
+        return SweptSubsets(empty, ())
+    steps = [step for step in schedule(run) if warmup or step >= run.params.training.warmup]
+    snapshots = load_snapshots(run, stage, steps, empty.basis, files.SUBSET_SNAPSHOTS)
+    measured = {len(next(iter(one.splits[IID].tracks.values())).sums) for one in snapshots}
+    if measured != {len(subsets)}:
+        raise ArtifactError(f"{path}: its checkpoints are of other subsets; run: {remedy}")
+    return SweptSubsets(replace(empty, snapshots=snapshots), tuple(subsets))
 
 
-def _membership(subsets: Subsets, latents: int) -> Bool[np.ndarray, "subset feature"]:
-    member = np.zeros((len(subsets), latents), dtype=bool)
-    for row, (name, features) in zip(member, subsets.items(), strict=True):
-        strange = [feature for feature in features if not 0 <= feature < latents]
-        if strange or not features or len(set(features)) < len(features):
-            raise MeasureError(
-                f"subset {name}: features {list(features)}, expected at least one, each once, of the basis' {latents} "
-                f"(0 to {latents - 1})"
-            )
-        row[list(features)] = True
-    return member
-
-
-def _of_subsets(
-    features: SplitSnapshot,
-    member: Bool[np.ndarray, "subset feature"],
-    material: Material,
-    lost: Sequence[Float[Tensor, "metric read"]],
-    correctness: Float[np.ndarray, "subset"],
-    subsets: Subsets,
-) -> SplitSnapshot:
-    tracks: dict[FeatureMetric, Track] = {}
-    for added in ADDED:
-        track = features.tracks[added]
-        tracks[added] = Track((member @ track.sums.astype(np.float64)).astype(np.float32), _placebos(track, subsets))
-    for index, worth in enumerate(JOINT):
-        sums = _by_stream(torch.stack([one[index] for one in lost]), material)
-        tracks[worth] = Track(sums.astype(np.float32), _placebos(features.tracks[worth], subsets))
-    roles = features.roles
-    activation = roles.activation @ member.T
-    return SplitSnapshot(
-        reads=features.reads,
-        halves=features.halves,
-        tracks=tracks,
-        roles=RoleProfile(roles.places, np.full(activation.shape, np.nan), activation),
-        correctness=correctness,
-    )
-
-
-def _placebos(track: Track, subsets: Subsets) -> Float[np.ndarray, "half subset placebo"] | None:
-    """Sums over the members, every one along another of the random directions, the same ones at every checkpoint."""
-    if track.placebos is None:
-        return None
-    track_of, count = track.placebos, track.placebos.shape[2]
-
-    def summed(features: Sequence[int]) -> Float[np.ndarray, "half placebo"]:
-        turned = [np.roll(track_of[:, f], place * count // len(features), 1) for place, f in enumerate(features)]
-        return np.asarray(np.sum(turned, axis=0))
-
-    return np.stack([summed(features) for features in subsets.values()], axis=1)
+def _measured(stage: Swept) -> list[Subset]:
+    rows = stage.read(files.SUBSETS, files.SUBSETS_SCHEMA, TRAJECTORY)["subsets"]
+    return [Subset(row["name"], row["family"], row["size"], tuple(row["features"])) for row in rows]

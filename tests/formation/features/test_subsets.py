@@ -17,7 +17,8 @@ from formation.features.basis import Basis
 from formation.features.patch import side
 from formation.features.placebos import draw_placebos
 from formation.features.snapshots import Firing, Half, Snapshot
-from formation.features.subsets import joint_loss, measure_subsets, nested, subpatches, subset_series
+from formation.features.subset_measure import joint_loss, measure_subsets, subpatches
+from formation.features.subsets import nested
 from formation.features.trajectories import Frame, measure_features, trajectory_frame
 from formation.features.usefulness import Worth
 from formation.model import Transformer

@@ -1,0 +1,82 @@
+"""The `feature-family-cluster` stage: which features of a basis move together (`docs/measures.md` §6).
+
+Trajectories are those of the *score* on the half of the streams that selects. Between the two halves of the streams its
+families agree best by far: an activation jumps whenever a competitor passes it, and usefulness is a difference of two
+margins, so that most of their increments are noise of the few streams.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from formation.artifacts import Run
+from formation.features import files
+from formation.features.families import Families, Family, find_families
+from formation.features.metrics import Firing, Half, Worth
+from formation.features.params import Section
+from formation.features.plain import plain
+from formation.features.source import chosen_stages
+from formation.features.swept import LAST, Swept, load_swept
+
+METRIC = Firing.SCORE
+DRAWS = 200  # bootstrap draws of the checkpoints, and as many of chance
+NONE_STABLE = "no family is found again and beyond chance"
+
+
+def feature_family_cluster(run: Run, stages: Sequence[str] | None = None) -> list[Path]:
+    """Write `feature_families.json` of each stage and the data of its map; return the former.
+
+    Raises `ArtifactError` where a stage was not swept, `MeasureError` where too few of its features move.
+    """
+    return [_cluster_stage(load_swept(run, stage)) for stage in chosen_stages(run, stages)]
+
+
+def _cluster_stage(swept: Swept) -> Path:
+    section, width = swept.run.params.of(Section), swept.rule.consecutive
+    found = find_families(
+        swept.trajectories(METRIC, Half.SELECTION), DRAWS, section.seed, width=width, silent=swept.silent
+    )
+    data = {
+        "metric": METRIC.value,
+        "grouped_on": Half.SELECTION.value,
+        "mean_of": width,  # checkpoints, before increments are taken
+        "draws": found.draws,
+        "silhouette": found.silhouette,
+        "rand": found.rand,
+        "left_out": {str(feature): why.value for feature, why in found.left_out.items()},
+        "reason": None if found.stable else NONE_STABLE,
+        "families": [family_json(family) for family in found.families],
+    }
+    _write_map(swept, found)
+    print(_line(swept, found))
+    return swept.write(files.FAMILIES, files.FAMILIES_SCHEMA, data)
+
+
+def family_json(family: Family) -> dict[str, Any]:
+    """A family as JSON data."""
+    return dict(plain(family)) | {"stable": family.stable}
+
+
+def _write_map(swept: Swept, found: Families) -> None:
+    """What a map of the features needs, in columns: neighbours move together."""
+    family_of = {feature: family for family in found.families for feature in family.features}
+    useful = swept.trajectories(Worth.USEFULNESS, Half.REPORT)[-LAST:].mean(0)
+    features = sorted(found.places)
+    columns = {
+        "feature": features,
+        "x": [found.places[feature][0] for feature in features],
+        "y": [found.places[feature][1] for feature in features],
+        "family": [family_of[feature].name for feature in features],
+        "stable": [family_of[feature].stable for feature in features],
+        "usefulness": [useful[feature] for feature in features],
+    }
+    about = {"distance": "√(2 (1 − r))", "unit": "nats", "left_out": len(found.left_out)}
+    swept.plot("family_map", about | columns)
+
+
+def _line(swept: Swept, found: Families) -> str:
+    where = f"{swept.run.name}: {swept.stage}: {len(found.families)} families of {len(found.places)} features"
+    if not found.stable:
+        return f"{where}: {NONE_STABLE}"
+    told = ", ".join(f"{one.name} ({len(one.features)} features)" for one in found.stable)
+    return f"{where}, stable: {told}; silhouette {found.silhouette:.2f}, {len(found.left_out)} features left out"
