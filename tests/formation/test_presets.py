@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from formation import params, presets
 from formation.errors import ParamsError
+from formation.features.params import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,9 @@ def test_base_explains_every_value() -> None:
         ("training.steps=" + "[" * 5000, ["training.steps=[", "nested more than 50"]),
         ("training..steps=1", ["training..steps=1", "section.key=value"]),
         ("training.steps=" + "9" * 4000, ["training.steps", "…"]),
+        ("features.latnets=3", ["--set", "features.latnets", "unknown key", "latents"]),
+        ("featurs.k=3", ["featurs", "unknown key", "features"]),
+        ("cli.steps=3", ["cli", "unknown key"]),
     ],
 )
 def test_a_bad_override_is_named(override: str, words: list[str]) -> None:
@@ -181,3 +185,29 @@ def test_a_bad_factor_is_named(tmp_path: Path, text: str, words: list[str]) -> N
     with pytest.raises(ParamsError) as caught:
         presets.load("mine", project(tmp_path, text))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_an_analysis_has_the_section_of_its_package() -> None:
+    found = presets.load("smoke", ROOT).of(Section)
+    assert isinstance(found, Section)
+    assert params.section_of(Section) == "features"
+
+
+def test_a_section_that_base_does_not_have_is_asked_for_by_name(tmp_path: Path) -> None:
+    """What came before the analysis works without its section."""
+    folder = tmp_path / "params"
+    folder.mkdir()
+    base = (ROOT / "params" / "base.yml").read_text()
+    (folder / "base.yml").write_text(base[: base.index("features:")])
+    (folder / "small.yml").write_text("seeds: [3]\n")
+    resolved = presets.load("small", tmp_path)
+    assert resolved.seeds == [3]
+    with pytest.raises(ParamsError, match=r"params/base\.yml: features: missing; expected a section with stages"):
+        resolved.of(Section)
+
+
+def test_a_section_of_an_analysis_is_told_to_the_press(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "reads"
+    monkeypatch.setenv("LIVINGPAPER_READS", str(log))
+    presets.load("smoke", ROOT).of(Section)
+    assert '{"section": "features"}' in log.read_text()
