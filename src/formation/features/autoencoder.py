@@ -47,11 +47,10 @@ class Pass:
         return float((self.weight * self.error.square()).mean())
 
 
-def initial(latents: int, width: int, draw: torch.Generator) -> Weights:
-    """Random unit directions, the encoder the decoder's transpose, no biases."""
-    decoder = torch.randn(latents, width, generator=draw)
-    decoder /= decoder.norm(dim=1, keepdim=True)
-    return Weights(decoder.clone(), torch.zeros(latents), decoder, torch.zeros(width))
+def initial(directions: Float[Tensor, "latent d_model"]) -> Weights:
+    """Unit directions as the decoder, the encoder its transpose, no biases."""
+    latents, width = directions.shape
+    return Weights(directions.clone(), torch.zeros(latents), directions.clone(), torch.zeros(width))
 
 
 def through(

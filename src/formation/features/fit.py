@@ -20,9 +20,10 @@ from formation.features.autoencoder import (
 )
 from formation.features.basis import Basis
 from formation.features.choices import Kind
+from formation.features.directions import common_directions
 from formation.features.samples import Sample, Scaling, check_samples, checkpoint_weight, pooled_scaling
 from formation.features.settings import FitSettings
-from formation.progress import track
+from formation.progress import Tracker, track
 
 LOGGED = 50  # rows of a fit's history
 
@@ -44,51 +45,72 @@ class Fitted:
     history: tuple[Logged, ...]
 
 
-@torch.no_grad()
-def fit_basis(
-    samples: Sequence[Sample], settings: FitSettings, seed: int, measured_with: Scaling | None = None
-) -> Fitted:
-    """A basis fit on `samples` seen through `measured_with`, each checkpoint's errors counted in its own variance.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Samples of one stage as a fit sees them: standardised rows of all checkpoints, and what errors on them count."""
 
-    Without `measured_with` that is the pooled mean and scale of the samples. The same arguments give the same basis.
-    Raises `MeasureError` for samples of several stages or fewer than two checkpoints, and for activations that are not
-    finite or have no variance.
+    stage: str
+    rows: Float[Tensor, "row d_model"]
+    worth: Float[Tensor, "row 1"]
+    scaling: Scaling
+
+
+def prepare(samples: Sequence[Sample], measured_with: Scaling | None = None) -> Prepared:
+    """The samples seen through `measured_with`, each checkpoint's errors counted in its own variance.
+
+    Without `measured_with` that is the pooled mean and scale of the samples. Raises `MeasureError` for samples of
+    several stages or fewer than two checkpoints, and for activations that are not finite or have no variance.
     """
     check_samples(samples)
     pooled = measured_with or pooled_scaling(samples)
-    draw = torch.Generator().manual_seed(seed)
     rows = torch.cat([pooled(sample.x).float() for sample in samples])
     worth = torch.cat([checkpoint_weight(sample, pooled).expand(len(sample.x), 1) for sample in samples])
-    weights, history = _optimised(rows, worth, settings, draw)
-    basis = _basis(weights, samples[0].stage, settings, pooled)
+    return Prepared(samples[0].stage, rows, worth, pooled)
+
+
+def fit_basis(
+    samples: Sequence[Sample], settings: FitSettings, seed: int, measured_with: Scaling | None = None
+) -> Fitted:
+    """A basis fit on `samples`; raises as `prepare` does."""
+    prepared = prepare(samples, measured_with)
+    with track("shared feature fit", settings.steps, "steps") as tracker:
+        return fit_prepared(prepared, settings, seed, tracker)
+
+
+@torch.no_grad()
+def fit_prepared(prepared: Prepared, settings: FitSettings, seed: int, tracker: Tracker) -> Fitted:
+    """A basis fit on prepared samples, every step counted by `tracker`; the same arguments give the same basis."""
+    draw = torch.Generator().manual_seed(seed)
+    weights, history = _optimised(prepared, settings, draw, tracker)
+    basis = _basis(weights, prepared.stage, settings, prepared.scaling)
     if settings.kind == Kind.BATCH_TOPK:
-        basis = _with_threshold(basis, rows, settings, draw)
+        basis = _with_threshold(basis, prepared.rows, settings, draw)
     return Fitted(basis, tuple(history))
 
 
 def _optimised(
-    rows: Float[Tensor, "row d_model"], worth: Float[Tensor, "row 1"], settings: FitSettings, draw: torch.Generator
+    prepared: Prepared, settings: FitSettings, draw: torch.Generator, tracker: Tracker
 ) -> tuple[Weights, list[Logged]]:
     """The autoencoder after all steps, with its history."""
-    weights = initial(settings.latents, rows.shape[1], draw)
+    rows, worth = prepared.rows, prepared.worth
+    weights = initial(common_directions(rows, settings.latents, draw))
     optimiser = torch.optim.Adam(weights.all(), lr=settings.learning_rate, betas=(0.9, 0.999), fused=True)
     fired = torch.zeros(settings.latents, dtype=torch.long)  # step of each latent's last activation
     history = []
     every = max(settings.steps // LOGGED, 1)
-    with track("shared feature fit", settings.steps, "steps") as tracker:
-        for step, batch in zip(range(1, settings.steps + 1), _batches(len(rows), settings.batch, draw), strict=False):
-            at = through(weights, rows[batch], worth[batch], settings.kind, settings.k)
-            fired[at.kept.any(0)] = step
-            dead = step - fired > settings.dead_after
-            set_gradient(weights, at)
-            add_auxiliary_gradient(weights, at, dead.nonzero()[:, 0], settings.auxiliary_k, settings.auxiliary_weight)
-            remove_radial_gradient(weights)
-            optimiser.param_groups[0]["lr"] = settings.learning_rate * _pace(step, settings)
-            optimiser.step()
-            restore_length(weights)
-            if step % every == 0 or step == settings.steps:
-                history.append(Logged(step, at.loss, float(dead.double().mean())))
-            tracker.advance()
+    for step, batch in zip(range(1, settings.steps + 1), _batches(len(rows), settings.batch, draw), strict=False):
+        at = through(weights, rows[batch], worth[batch], settings.kind, settings.k)
+        fired[at.kept.any(0)] = step
+        dead = step - fired > settings.dead_after
+        set_gradient(weights, at)
+        add_auxiliary_gradient(weights, at, dead.nonzero()[:, 0], settings.auxiliary_k, settings.auxiliary_weight)
+        remove_radial_gradient(weights)
+        optimiser.param_groups[0]["lr"] = settings.learning_rate * _pace(step, settings)
+        optimiser.step()
+        restore_length(weights)
+        if step % every == 0 or step == settings.steps:
+            history.append(Logged(step, at.loss, float(dead.double().mean())))
+        tracker.advance()
     return weights, history
 
 

@@ -9,6 +9,31 @@ from formation.params import Fraction, Frozen, PositiveInt, Seed
 
 _LISTS = ("stages", "latents", "k")
 
+# what decides a basis: it is not fit again for another list of stages, nor for what is done with it later
+OF_THE_FIT = (
+    "positions",
+    "streams",
+    "fit_checkpoints",
+    "heldout_checkpoints",
+    "kind",
+    "latents",
+    "k",
+    "steps",
+    "batch",
+    "learning_rate",
+    "dead_after",
+    "compared_fits",
+    "stability_fits",
+    "stable_cosine",
+    "most_active",
+    "least_explained",
+    "least_stability",
+    "most_dead",
+    "seed",
+    "placebos",
+    "placebo_rungs",
+)
+
 
 class Section(Frozen):
     """Shared feature bases of a run; `docs/measures.md` §5."""

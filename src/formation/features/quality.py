@@ -36,6 +36,7 @@ class Quality:
     step: int
     explained_variance: float | None
     without_token_means: float | None
+    inside_tokens: float  # share of the variance that is left without the tokens' means
     by_role: Mapping[str, float | None]
     l0: float  # active features a row
     active: Float[np.ndarray, "latent"]  # share of rows in which each feature is active
@@ -58,10 +59,12 @@ def measure_quality(
     one = torch.zeros_like(token)
     at_role = {name: explained(code.x[rows], error[rows], one[rows]) for name, rows in (roles or {}).items()}
     active = code.activations != 0
+    total, inside = variance(code.x, one), variance(code.x, token)
     return Quality(
         step=step,
         explained_variance=explained(code.x, error, one),
         without_token_means=explained(code.x, error, token),
+        inside_tokens=inside / total if total else 0.0,
         by_role=at_role,
         l0=float(active.sum(1).double().mean()),
         active=active.double().mean(0).numpy(),
@@ -74,21 +77,30 @@ def explained(x: Float[Tensor, "row d_model"], error: Float[Tensor, "row"], grou
     A code gains nothing by knowing the groups' means, and is charged for missing them: with tokens as groups this is
     what it explains beyond the token.
     """
+    total = variance(x, group)
+    return 1 - float(error.sum()) / total if total else None
+
+
+def variance(x: Float[Tensor, "row d_model"], group: Int[Tensor, "row"]) -> float:
+    """Σ ‖x − mean of its group‖², and 0 where that is no more than rounding."""
     if not len(x):
-        return None
+        return 0.0
     x = x.double()
     labels, where = np.unique(group.numpy(), return_inverse=True)
     place = torch.from_numpy(where)
     sums = x.new_zeros(len(labels), x.shape[1]).index_add(0, place, x)
     mean = sums / place.bincount().unsqueeze(1)
     total = float((x - mean[place]).square().sum())
-    return None if total <= ROUNDING * float(x.square().sum()) else 1 - float(error.sum()) / total
+    return 0.0 if total <= ROUNDING * float(x.square().sum()) else total
 
 
 def summarise_quality(every: Sequence[Quality]) -> dict[str, Any]:
     """Means over checkpoints, each counting the same; a feature is dead if it is active in no row of any of them.
 
-    An explained variance that some checkpoint does not have is the mean over those that do, or None.
+    An explained variance that some checkpoint does not have is the mean over those that do, or None. Without token
+    means it is 1 − Σ error / Σ variance over all checkpoints, both in units of each one's whole variance, which for
+    the variance as such is the mean: an untrained model's states are their tokens' means but for a few per cent, and a
+    mean of ratios would speak of those alone.
     """
     if not every:
         raise MeasureError("fit quality of no checkpoint: name at least one")
@@ -97,7 +109,10 @@ def summarise_quality(every: Sequence[Quality]) -> dict[str, Any]:
     return {
         "checkpoints": [one.step for one in every],
         "explained_variance": _mean([one.explained_variance for one in every]),
-        "explained_variance_without_token_means": _mean([one.without_token_means for one in every]),
+        "explained_variance_without_token_means": _mean(
+            [one.without_token_means for one in every], [one.inside_tokens for one in every]
+        ),
+        "variance_inside_tokens": float(np.mean([one.inside_tokens for one in every])),
         "explained_variance_by_role": {name: _mean([one.by_role.get(name) for one in every]) for name in roles},
         "mean_active_fraction": float(active.mean()),
         "l0": float(np.mean([one.l0 for one in every])),
@@ -122,6 +137,7 @@ def cosine_spread(decoder: Float[Tensor, "latent d_model"]) -> dict[str, float |
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+def _mean(values: Sequence[float | None], weights: Sequence[float] | None = None) -> float | None:
+    pairs = zip(values, weights or [1.0] * len(values), strict=True)
+    there = np.array([(value, weight) for value, weight in pairs if value is not None]).reshape(-1, 2)
+    return float(np.average(there[:, 0], weights=there[:, 1])) if there[:, 1].any() else None

@@ -9,13 +9,13 @@ from formation import params as parameters
 from formation.artifacts import Run
 from formation.errors import ArtifactError
 from formation.features import files
-from formation.features.params import Section
+from formation.features.params import OF_THE_FIT, Section
 from formation.features.stage import stage_name
 from formation.params import Frozen
 
 
 class FitSource(Frozen):
-    """What a basis was fit from: digests of the run's parameters, dataset and `features` section, and the stage."""
+    """What a basis was fit from: its stage, and digests of the run's parameters, its dataset and those of the fit."""
 
     params: str
     benchmark: str
@@ -33,9 +33,8 @@ def fit_source(run: Run, stage: str, benchmark: str) -> FitSource:
     """What a basis of the run would be fit from today; `benchmark` is the dataset's digest."""
     run.params.of(Section)
     section = run.params.section(parameters.section_of(Section))
-    return FitSource(
-        params=run.params.identity(run.seed), benchmark=benchmark, features=parameters.digest(section), stage=stage
-    )
+    decisive = parameters.digest({name: section[name] for name in OF_THE_FIT})
+    return FitSource(params=run.params.identity(run.seed), benchmark=benchmark, features=decisive, stage=stage)
 
 
 def fit_remedy(run: Run, stage: str) -> str:

@@ -25,7 +25,8 @@ class Case(NamedTuple):
 
 def case(seed: int) -> Case:
     draw = torch.Generator().manual_seed(seed)
-    weights = Weights(*(part.double() for part in autoencoder.initial(10, 6, draw).all()))
+    weights = autoencoder.initial(F.normalize(torch.randn(10, 6, generator=draw, dtype=torch.float64), dim=1))
+    weights = Weights(*(part.double() for part in weights.all()))
     for part in weights.all():
         part += 0.1 * torch.randn(part.shape, generator=draw, dtype=torch.float64)
     x, worth = torch.randn(16, 6, generator=draw), 3 * torch.rand(16, 1, generator=draw)

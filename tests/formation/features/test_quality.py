@@ -43,6 +43,20 @@ def test_without_token_means_only_what_lies_inside_a_token_counts() -> None:
     assert measure_quality(one, 0, token).without_token_means == pytest.approx(1 - inside, abs=1e-5)
 
 
+def test_over_checkpoints_errors_and_variances_are_summed_before_they_are_divided() -> None:
+    every, errors, inside = [], 0.0, 0.0
+    for seed in range(3):
+        one, token = code(seed)
+        every.append(measure_quality(one, seed, token))
+        total = float((one.x - one.x.mean(0)).square().sum())
+        means = torch.stack([one.x[token == t].mean(0) for t in token])
+        errors += float((one.reconstructed - one.x).square().sum()) / total
+        inside += float((one.x - means).square().sum()) / total
+    found = summarise_quality(every)
+    assert found["explained_variance_without_token_means"] == pytest.approx(1 - errors / inside, abs=1e-5)
+    assert found["explained_variance"] == pytest.approx(1 - errors / 3, abs=1e-5)
+
+
 def test_permuted_tokens_have_no_means_to_take_away() -> None:
     one, token = code(rows=4000)
     shuffled = token[torch.randperm(len(token), generator=draw(1))]
@@ -79,13 +93,15 @@ def test_density_counts_what_is_not_zero() -> None:
 
 def test_a_feature_is_dead_if_it_is_silent_at_every_checkpoint() -> None:
     def at(step: int, explained: float | None, active: list[float]) -> Quality:
-        return Quality(step, explained, 0.5, {"query_key": explained}, sum(active), np.array(active))
+        inside = 0.3 if step == 10 else 0.1
+        return Quality(step, explained, step / 10, inside, {"query_key": explained}, sum(active), np.array(active))
 
     found = summarise_quality([at(10, 0.2, [0.0, 0.5, 0.0, 1.0]), at(20, None, [0.0, 0.0, 0.3, 1.0])])
     assert found == {
         "checkpoints": [10, 20],
         "explained_variance": 0.2,
-        "explained_variance_without_token_means": 0.5,
+        "explained_variance_without_token_means": pytest.approx(1.25),  # (0.3 · 1 + 0.1 · 2) / 0.4
+        "variance_inside_tokens": pytest.approx(0.2),
         "explained_variance_by_role": {"query_key": 0.2},
         "mean_active_fraction": pytest.approx(0.35),
         "l0": pytest.approx(1.4),
