@@ -9,6 +9,7 @@ from scipy.spatial.distance import squareform
 from scipy.special import comb
 
 Labels = Int[np.ndarray, "item"]  # group of every item, counted from 0
+Members = Bool[np.ndarray, "group item"]
 Distances = Float[np.ndarray, "item item"]
 Tree = Float[np.ndarray, "merge 4"]
 
@@ -53,11 +54,6 @@ def cluster(apart: Distances, most: int) -> tuple[Labels, float]:
     return _by_size(found), best
 
 
-def cut(apart: Distances, groups: int) -> Labels:
-    """The average-linkage tree cut into so many groups."""
-    return _by_size(next(_cuts(tree_of(apart), len(apart), groups)))
-
-
 def tree_of(apart: Distances) -> Tree:
     """The average-linkage tree, as scipy has it."""
     return np.asarray(hierarchy.linkage(squareform(apart, checks=False), method="average"))
@@ -92,35 +88,30 @@ def adjusted_rand(one: Labels, other: Labels) -> float:
     return 1.0 if most == chance else float((both - chance) / (most - chance))
 
 
-def best_jaccard(one: Labels, other: Labels) -> Float[np.ndarray, "group"]:
-    """For every group of `one`, the largest |A ∩ B| / |A ∪ B| with a group B of `other`."""
-    table = np.zeros((one.max() + 1, other.max() + 1))
-    np.add.at(table, (one, other), 1)
-    union = table.sum(1, keepdims=True) + table.sum(0) - table
-    return np.asarray((table / union).max(1))
+def best_jaccard(one: Members, other: Members) -> Float[np.ndarray, "group"]:
+    """For every group of `one`, the largest |A ∩ B| / |A ∪ B| with a group B of `other`; groups may overlap."""
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    shared = a @ b.T
+    return np.asarray((shared / (a.sum(1)[:, None] + b.sum(1) - shared)).max(1))
 
 
-def cohesion(correlation: Float[np.ndarray, "item item"], labels: Labels) -> Float[np.ndarray, "group"]:
-    """Mean correlation of every two different items of each group; −1 for a group of one, which has no two."""
-    return _cohesion(correlation, labels[:, None] == np.arange(labels.max() + 1))
+def members(labels: Labels) -> Members:
+    """Who is in which group, in the order of groups."""
+    return np.asarray(labels == np.arange(labels.max() + 1)[:, None])
 
 
-def branches(
-    correlation: Float[np.ndarray, "item item"],
-) -> tuple[Int[np.ndarray, "branch"], Float[np.ndarray, "branch"]]:
-    """Size and cohesion of every group that any cut of the items' tree has, the whole included."""
+def branches(correlation: Float[np.ndarray, "item item"]) -> Members:
+    """Every group that some cut of the items' tree has, from the first two that join up to the whole."""
     items = len(correlation)
-    member = np.concatenate([np.eye(items, dtype=bool), np.zeros((items - 1, items), dtype=bool)])
+    found = np.concatenate([np.eye(items, dtype=bool), np.zeros((items - 1, items), dtype=bool)])
     for merge, (left, right, *_) in enumerate(tree_of(distances(correlation))):
-        member[items + merge] = member[int(left)] | member[int(right)]
-    merged = member[items:].T
-    return merged.sum(0), _cohesion(correlation, merged)
+        found[items + merge] = found[int(left)] | found[int(right)]
+    return found[items:]
 
 
-def _cohesion(
-    correlation: Float[np.ndarray, "item item"], member: Bool[np.ndarray, "item group"]
-) -> Float[np.ndarray, "group"]:
-    own = member.astype(np.float64)
+def cohesion(correlation: Float[np.ndarray, "item item"], groups: Members) -> Float[np.ndarray, "group"]:
+    """Mean correlation of every two different items of each group; −1 for a group of one, which has no two."""
+    own = groups.T.astype(np.float64)
     size = own.sum(0)
     within = ((correlation @ own) * own).sum(0) - np.diagonal(correlation) @ own
     return np.asarray(np.where(size > 1, within / np.maximum(size * (size - 1), 1), -1.0))

@@ -4,12 +4,13 @@ Features are grouped by the correlation of their increments from checkpoint to c
 `width` checkpoints: what the next checkpoint takes back is the optimiser's jitter, and it is most of an increment. Some
 cut always has the largest silhouette, in noise as well, so a family counts as *stable* only where both hold:
 
-1. *Found again.* Over bootstrap draws of the increments, each with a tree of its own cut into as many families, the
-   best Jaccard index with a family of the draw is at least `FOUND_AGAIN` on average (Hennig 2007, Comput. Stat. Data
-   Anal. 52:258). Neighbouring increments of a running mean share checkpoints, so blocks of `width` of them are drawn,
-   closed to a circle (Politis & Romano 1992, Exploring the Limits of Bootstrap, 263).
-2. *Beyond chance.* Its members correlate more than any branch of the tree as large does where every feature's
-   increments are shifted in time by themselves: same bursts, at moments of their own.
+1. *Found again.* Over bootstrap draws of the increments, each with a tree of its own, the best Jaccard index with a
+   branch of it is at least `FOUND_AGAIN` on average (Hennig 2007, Comput. Stat. Data Anal. 52:258). Branches, because
+   where a tree is best cut wobbles more than what grows on it. Neighbouring increments of a running mean share
+   checkpoints, so blocks of `width` of them are drawn, closed to a circle (Politis & Romano 1992, Exploring the Limits
+   of Bootstrap, 263).
+2. *Beyond chance.* Its members correlate more than any branch as large does where every feature's increments are
+   shifted in time by themselves: same bursts, at moments of their own.
 
 One feature alone is no family that could be stable, and where all move as one, there is no cut that is found again.
 """
@@ -24,15 +25,14 @@ from jaxtyping import Float, Int
 from formation.errors import MeasureError
 from formation.features.clustering import (
     Labels,
-    adjusted_rand,
     best_jaccard,
     branches,
     cluster,
     cohesion,
     correlations,
-    cut,
     distances,
     layout,
+    members,
     silhouettes,
 )
 from formation.progress import Tracker, track
@@ -63,7 +63,7 @@ class Family:
     features: tuple[int, ...]
     cohesion: float | None  # mean correlation of two members' increments; null for one feature alone
     silhouette: float  # mean over its members
-    jaccard: float  # mean best Jaccard index over bootstrap draws
+    jaccard: float  # mean best Jaccard index with a branch, over bootstrap draws
     p: float | None  # of its cohesion, null for one feature alone
 
     @property
@@ -79,7 +79,6 @@ class Families:
     families: tuple[Family, ...]
     left_out: Mapping[int, LeftOut]
     silhouette: float  # mean over all features, the largest of all cuts
-    rand: float  # mean adjusted Rand index with the families of bootstrap draws
     draws: int
     places: Mapping[int, tuple[float, float]] = field(compare=False)  # of the features on a map, near where alike
 
@@ -110,10 +109,10 @@ def find_families(
     correlation = correlations(rows)
     labels, silhouette = cluster(distances(correlation), largest)
     with track("families", 2 * draws, "draws") as tracker:
-        jaccards, rand = _found_again(rows, labels, _Draws(draws, width, seed), tracker)
+        jaccards = _found_again(rows, labels, _Draws(draws, width, seed), tracker)
         p = _beyond_chance(rows, correlation, labels, _Draws(draws, width, seed), tracker)
     families = _named(features, labels, correlation, jaccards, p)
-    return Families(families, left_out, silhouette, rand, draws, _placed(features, correlation))
+    return Families(families, left_out, silhouette, draws, _placed(features, correlation))
 
 
 def summed(scores: Trajectories, families: Sequence[Family]) -> Float[np.ndarray, "checkpoint family"]:
@@ -138,8 +137,8 @@ def _named(
     p: Float[np.ndarray, "group"],
 ) -> tuple[Family, ...]:
     """The groups as families, with what was found about each."""
-    tight, own = cohesion(correlation, labels), silhouettes(distances(correlation), labels)
-    members = [np.flatnonzero(labels == group) for group in range(len(tight))]
+    tight, own = cohesion(correlation, members(labels)), silhouettes(distances(correlation), labels)
+    grouped = [np.flatnonzero(labels == group) for group in range(len(tight))]
     return tuple(
         Family(
             name=f"family_{group}",
@@ -149,7 +148,7 @@ def _named(
             jaccard=float(jaccards[group]),
             p=float(p[group]) if len(chosen) > 1 else None,
         )
-        for group, chosen in enumerate(members)
+        for group, chosen in enumerate(grouped)
     )
 
 
@@ -212,21 +211,19 @@ class _Draws:
 
 def _found_again(
     rows: Float[np.ndarray, "item time"], labels: Labels, draws: _Draws, tracker: Tracker
-) -> tuple[Float[np.ndarray, "group"], float]:
-    """Mean best Jaccard index of every family over draws of the increments, and the mean adjusted Rand index.
+) -> Float[np.ndarray, "group"]:
+    """Mean best Jaccard index of every family over draws of the increments.
 
     A feature that does not move in a draw correlates with nothing there: what hangs on one increment is lost again.
     """
-    draw, count, groups = np.random.default_rng([draws.seed, 0]), rows.shape[1], int(labels.max()) + 1
-    jaccards, rands = np.zeros(groups), 0.0
+    draw, count, own = np.random.default_rng([draws.seed, 0]), rows.shape[1], members(labels)
+    jaccards = np.zeros(len(own))
     for _ in range(draws.count):
         start = draw.integers(count, size=(-(-count // draws.width), 1))
         chosen = rows[:, ((start + np.arange(draws.width)) % count).ravel()[:count]]
-        again = cut(distances(correlations(chosen)), groups)
-        jaccards += best_jaccard(labels, again) / draws.count
-        rands += adjusted_rand(labels, again) / draws.count
+        jaccards += best_jaccard(own, branches(correlations(chosen))) / draws.count
         tracker.advance()
-    return jaccards, rands
+    return jaccards
 
 
 def _beyond_chance(
@@ -238,12 +235,13 @@ def _beyond_chance(
 ) -> Float[np.ndarray, "group"]:
     """p of every family's cohesion: against the largest of a branch at least as large among features shifted apart."""
     draw, (items, count) = np.random.default_rng([draws.seed, 1]), rows.shape
-    size, own = np.bincount(labels), cohesion(correlation, labels)
+    size, own = np.bincount(labels), cohesion(correlation, members(labels))
     null = np.full((len(size), draws.count), -1.0)
     for index in range(draws.count):
         shift = draw.integers(count, size=(items, 1))
         apart = correlations(np.take_along_axis(rows, (np.arange(count) + shift) % count, axis=1))
-        sizes, tight = branches(apart)
-        null[:, index] = np.where(sizes >= size[:, None], tight, -1.0).max(1)
+        by_chance = branches(apart)
+        tight = cohesion(apart, by_chance)
+        null[:, index] = np.where(by_chance.sum(1) >= size[:, None], tight, -1.0).max(1)
         tracker.advance()
     return permutation_p(own, null)

@@ -1,8 +1,9 @@
 """The `feature-family-cluster` stage: which features of a basis move together (`docs/measures.md` §6).
 
-Trajectories are those of the *score* on the half of the streams that selects. Between the two halves of the streams its
-families agree best by far: an activation jumps whenever a competitor passes it, and usefulness is a difference of two
-margins, so that most of their increments are noise of the few streams.
+Trajectories are those of usefulness on the half of the streams that selects: what a family is to be is worth something
+together. They are averaged over as many checkpoints on either side as make a birth. Narrower means leave mostly the
+optimiser's jitter, and the two halves of the streams then find other families; scores agree between the halves at any
+width, but in a full-size run no family of theirs is found again in other checkpoints.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,13 @@ from typing import Any
 from formation.artifacts import Run
 from formation.features import files
 from formation.features.families import Families, Family, find_families
-from formation.features.metrics import Firing, Half, Worth
+from formation.features.metrics import Half, Worth
 from formation.features.params import Section
 from formation.features.plain import plain
 from formation.features.source import chosen_stages
 from formation.features.swept import LAST, Swept, load_swept
 
-METRIC = Firing.SCORE
+METRIC = Worth.USEFULNESS
 DRAWS = 200  # bootstrap draws of the checkpoints, and as many of chance
 NONE_STABLE = "no family is found again and beyond chance"
 
@@ -32,7 +33,7 @@ def feature_family_cluster(run: Run, stages: Sequence[str] | None = None) -> lis
 
 
 def _cluster_stage(swept: Swept) -> Path:
-    section, width = swept.run.params.of(Section), swept.rule.consecutive
+    section, width = swept.run.params.of(Section), 2 * swept.rule.consecutive + 1
     found = find_families(
         swept.trajectories(METRIC, Half.SELECTION), DRAWS, section.seed, width=width, silent=swept.silent
     )
@@ -42,7 +43,6 @@ def _cluster_stage(swept: Swept) -> Path:
         "mean_of": width,  # checkpoints, before increments are taken
         "draws": found.draws,
         "silhouette": found.silhouette,
-        "rand": found.rand,
         "left_out": {str(feature): why.value for feature, why in found.left_out.items()},
         "reason": None if found.stable else NONE_STABLE,
         "families": [family_json(family) for family in found.families],

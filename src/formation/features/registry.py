@@ -1,7 +1,7 @@
 """Candidate circuits: named subsets of a family's features with the components that write them (`docs/measures.md` §6).
 
-Which features make up a candidate is decided on one half of the probe streams; all that a `Candidate` says is measured
-on the other. Its `status` is the strongest of these that holds, read from the top:
+Which features make up a candidate, and its rank, is decided on one half of the probe streams; all else that a
+`Candidate` says is measured on the other. Its `status` is the strongest of these that holds, read from the top:
 
 - `no_gain`: at the end it is worth no more to the answers than at the beginning: the interval of its useful delta
   reaches 0;
@@ -11,8 +11,8 @@ on the other. Its `status` is the strongest of these that holds, read from the t
 - `generalises`: it was born useful, and gains on held-out pairs too.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,9 +20,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from formation.features.families import Family
-from formation.features.lineage import Edge
-from formation.params import Ablation, Frozen
+from formation.features.subsets import Subset
+from formation.params import Frozen
 from formation.record.births import Change, Outcome
 from formation.record.series import Series
 from formation.statistics import Estimate, difference
@@ -69,14 +68,19 @@ class Candidate(Frozen):
     components: list[str]  # heads, MLP blocks and neurons, the strongest first
     birth: Dated  # of its score
     useful_birth: Dated  # of the margin lost without it
+    selected_delta: Gain  # the next on the half that selects: what it is ranked by
     useful_delta: Gain  # usefulness at the end minus at the beginning, IID streams
     heldout_delta: Gain  # the same on held-out pairs
     status: Annotated[Status, Field(strict=False)]
 
 
-def subset_id(family: Family, size: int) -> str:
-    """The name of a family's `size` most useful features: `family_7.top2`."""
-    return f"{family.name}.top{size}"
+@dataclass(frozen=True)
+class Deltas:
+    """What a candidate gained in usefulness: on the half that selects, on the other, and there on held-out streams."""
+
+    selected: Estimate
+    useful: Estimate
+    heldout: Estimate
 
 
 def delta(series: Series, weights: Float[np.ndarray, "draw stream"], confidence: float) -> Estimate:
@@ -100,46 +104,38 @@ def status_of(useful_birth: Change, useful_delta: Estimate, heldout_delta: Estim
     return Status.GENERALISES if heldout_delta.low > 0 else Status.USEFUL
 
 
-def components_of(edges: Iterable[Edge], features: Sequence[int], kind: Ablation) -> list[str]:
-    """Writers with an edge into any of the features, by how far they move all their scores together."""
-    moved: dict[str, float] = defaultdict(float)
-    for edge in edges:
-        if edge.feature in features and edge.kind is kind:
-            moved[edge.writer.name] += edge.moved.value
-    return sorted(moved, key=lambda name: (-moved[name], name))
-
-
 def candidate(
     stage: str,
-    family: Family,
-    features: Sequence[int],
+    subset: Subset,
     unstable: Iterable[int],
     components: Sequence[str],
-    birth: Change,
-    useful_birth: Change,
-    useful_delta: Estimate,
-    heldout_delta: Estimate,
+    births: tuple[Change, Change],
+    deltas: Deltas,
 ) -> Candidate:
-    """A family's features, the most useful first, as a candidate with its status."""
+    """A family's subset as a candidate with its status; `births` are that of its score and the useful one."""
+    birth, useful_birth = births
     return Candidate(
-        id=subset_id(family, len(features)),
+        id=subset.name,
         stage=stage,
-        family=family.name,
-        features=list(features),
-        unstable=sorted(set(unstable) & set(features)),
+        family=subset.family,
+        features=list(subset.features),
+        unstable=sorted(set(unstable) & set(subset.features)),
         components=list(components),
         birth=_dated(birth),
         useful_birth=_dated(useful_birth),
-        useful_delta=Gain(**vars(useful_delta)),
-        heldout_delta=Gain(**vars(heldout_delta)),
-        status=status_of(useful_birth, useful_delta, heldout_delta),
+        selected_delta=Gain(**vars(deltas.selected)),
+        useful_delta=Gain(**vars(deltas.useful)),
+        heldout_delta=Gain(**vars(deltas.heldout)),
+        status=status_of(useful_birth, deltas.useful, deltas.heldout),
     )
 
 
 def by_rank(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates as a scoreboard has them: by status, then by useful delta, the strongest first."""
-    order = list(Status)
-    return sorted(candidates, key=lambda one: (-order.index(one.status), -one.useful_delta.value, one.id))
+    """Candidates as a scoreboard has them: by useful delta on the half that selects, the largest first.
+
+    Ranked by what is reported of it, the first would be told too well of.
+    """
+    return sorted(candidates, key=lambda one: (-one.selected_delta.value, one.id))
 
 
 def as_json(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:

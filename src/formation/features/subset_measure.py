@@ -90,6 +90,16 @@ def subpatches(receiver: Side, donor: Side, basis: Basis, subsets: Subsets, mate
     return found
 
 
+@torch.no_grad()
+def share_carried(receiver: Side, donor: Side, basis: Basis, features: Sequence[int], answer: Tensor) -> float | None:
+    """What `FeaturePatch.carried` says of swapped features, without all that stands beside it."""
+    state = receiver.above.state
+    before, whole = (margins(receiver.above.without(x), answer) for x in (0 * state, state - donor.above.state))
+    change = basis.scale * _decoded(basis, features, receiver.activation - donor.activation)
+    total = float((whole - before).mean())
+    return float((margins(receiver.above.without(change), answer) - before).mean()) / total if total else None
+
+
 def _by_stream(values: Float[Tensor, "row read"], material: Material) -> Float[np.ndarray, "row stream"]:
     """Sums over the reads of each stream."""
     return np.asarray(stream_sums(values.T.double().numpy(), material.stream.numpy(), material.streams).T)

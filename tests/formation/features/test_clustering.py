@@ -9,10 +9,13 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 from formation.features.clustering import (
     adjusted_rand,
     best_jaccard,
+    branches,
     cluster,
     cohesion,
     correlations,
     distances,
+    layout,
+    members,
     silhouettes,
 )
 
@@ -59,12 +62,12 @@ def test_the_adjusted_rand_index_is_scikit_learns(seed: int) -> None:
 
 def test_jaccard_indices_by_hand() -> None:
     one, other = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 2])
-    np.testing.assert_allclose(best_jaccard(one, other), [2 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(best_jaccard(members(one), members(other)), [2 / 3, 2 / 3, 1])
 
 
 def test_cohesion_is_the_mean_of_all_pairs_by_hand() -> None:
     r = correlations(rows(0, items=4))
-    found = cohesion(r, np.array([0, 1, 0, 0]))
+    found = cohesion(r, members(np.array([0, 1, 0, 0])))
     np.testing.assert_allclose(found, [(r[0, 2] + r[0, 3] + r[2, 3]) / 3, -1])
 
 
@@ -86,3 +89,24 @@ def test_groups_do_not_depend_on_the_order_of_items(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(12)
     apart = distances(correlations(rows(seed)))
     assert adjusted_rand(cluster(apart, 6)[0][order], cluster(apart[np.ix_(order, order)], 6)[0]) == 1
+
+
+@few
+@given(st.integers(0, 999))
+def test_every_group_of_every_cut_is_a_branch(seed: int) -> None:
+    r = correlations(rows(seed))
+    found = {tuple(branch) for branch in branches(r)}
+    assert len(found) == 11
+    for most in range(2, 12):
+        groups = members(cluster(distances(r), most)[0])
+        assert {tuple(group) for group in groups if group.sum() > 1} <= found
+
+
+@few
+@given(st.integers(0, 999))
+def test_a_map_of_three_items_has_their_distances(seed: int) -> None:
+    r = correlations(rows(seed, items=3))
+    places = layout(r)
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    np.testing.assert_allclose(apart, np.sqrt(2 * (1 - r).clip(min=0)), atol=1e-7)
+    assert (places[np.abs(places).argmax(0), [0, 1]] >= 0).all()

@@ -6,28 +6,23 @@ import numpy as np
 import pytest
 
 from formation.benchmark.streams import SplitName
-from formation.components.ablation import Component
-from formation.features.families import Family
-from formation.features.lineage import Edge
 from formation.features.registry import (
     Candidate,
+    Deltas,
     Status,
     as_json,
     by_rank,
     candidate,
-    components_of,
     delta,
     from_json,
     status_of,
 )
-from formation.features.writers import Neuron, Writer
-from formation.params import Ablation
+from formation.features.subsets import Subset
 from formation.record.births import Change, Outcome
 from formation.record.gate import Gate
 from formation.record.series import ComponentMetric, Series
 from formation.statistics import Estimate, resamples
 
-FAMILY = Family("family_7", (1, 27, 54), 0.8, 0.5, 0.9, 0.01)
 GATE = Gate(True, 0.01, 5, 0.0, 1.0, 0.1)
 UP, FLAT = Estimate(0.4, 0.2, 0.6, 90), Estimate(0.1, -0.1, 0.3, 90)
 
@@ -37,10 +32,12 @@ def change(outcome: Outcome) -> Change:
     return Change(outcome, GATE, 320, 0.3, step, step, None, np.array([400.0]))
 
 
-def one(useful: Outcome = Outcome.BORN, gain: Estimate = UP, heldout: Estimate = UP, top: int = 2) -> Candidate:
-    born = change(Outcome.BORN)
-    features, components = [54, 27, 1][:top], ["layer_0.mlp"]
-    return candidate("final_norm", FAMILY, features, [1, 27, 30], components, born, change(useful), gain, heldout)
+def one(
+    useful: Outcome = Outcome.BORN, gain: Estimate = UP, heldout: Estimate = UP, top: int = 2, selected: Estimate = UP
+) -> Candidate:
+    subset = Subset(f"family_7.top{top}", "family_7", top, (54, 27, 1)[:top])
+    births, deltas = (change(Outcome.BORN), change(useful)), Deltas(selected, gain, heldout)
+    return candidate("final_norm", subset, [1, 27, 30], ["layer_0.mlp"], births, deltas)
 
 
 @pytest.mark.parametrize(
@@ -89,26 +86,12 @@ def test_noise_gains_nothing() -> None:
     assert np.mean([delta(series(one_run), weights, 0.95).low > 0 for one_run in noise]) < 0.08
 
 
-def test_the_scoreboard_is_ranked_and_reads_back() -> None:
-    weak = one(heldout=FLAT, top=1)
-    larger = one(gain=Estimate(0.9, 0.5, 1.2, 90), heldout=FLAT, top=3)
-    every = [weak, one(gain=FLAT), larger, one()]
-    assert [(c.status, c.id) for c in by_rank(every)] == [
-        (Status.GENERALISES, "family_7.top2"),
-        (Status.USEFUL, "family_7.top3"),
-        (Status.USEFUL, "family_7.top1"),
-        (Status.NO_GAIN, "family_7.top2"),
+def test_the_scoreboard_is_ranked_on_the_half_that_selects_and_reads_back() -> None:
+    larger = Estimate(0.9, 0.5, 1.2, 90)
+    every = [one(top=1, selected=FLAT), one(gain=FLAT, top=3, selected=larger), one(gain=larger, heldout=FLAT)]
+    assert [(c.id, c.status) for c in by_rank(every)] == [
+        ("family_7.top3", Status.NO_GAIN),
+        ("family_7.top2", Status.USEFUL),
+        ("family_7.top1", Status.GENERALISES),
     ]
     assert from_json(json.loads(json.dumps(as_json(every)))) == by_rank(every)
-
-
-def test_components_are_those_of_the_features_by_what_they_move() -> None:
-    def edge(writer: Writer, feature: int, moved: float, kind: Ablation = Ablation.ZERO) -> Edge:
-        value = Estimate(moved, moved, moved, 9)
-        return Edge(writer, feature, kind, value, value, 0.0, 0.0, 0.0, 0.0)
-
-    head, block, neuron = Component(0, 1), Component(1, None), Neuron(1, 7)
-    every = [edge(head, 54, 1.0), edge(head, 27, 1.0), edge(block, 54, 1.5), edge(neuron, 1, 9.0)]
-    every.append(edge(Component(0, 0), 54, 5.0, Ablation.MEAN))
-    assert components_of(every, [54, 27], Ablation.ZERO) == ["layer_0.head_1", "layer_1.mlp"]
-    assert components_of(every, [1], Ablation.ZERO) == ["layer_1.neuron_7"]

@@ -1,12 +1,15 @@
 """Subsets of features: sums over members, joint removal against plain passes, placebos, births and sub-patches."""
 
 from functools import cache
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from formation.artifacts import Run
 from formation.benchmark.streams import SplitName
 from formation.components.fractions import fraction
 from formation.components.states import states_at
@@ -18,10 +21,12 @@ from formation.features.patch import side
 from formation.features.placebos import draw_placebos
 from formation.features.snapshots import Firing, Half, Snapshot
 from formation.features.subset_measure import joint_loss, measure_subsets, subpatches
-from formation.features.subsets import nested
+from formation.features.subsets import Subset, SweptSubsets, nested
+from formation.features.swept import Swept
 from formation.features.trajectories import Frame, measure_features, trajectory_frame
 from formation.features.usefulness import Worth
 from formation.model import Transformer
+from formation.record.probe_set import ProbeSet
 from formation.statistics import resamples
 from tests.formation.components.small import material, random_model, shifted
 from tests.formation.features.bases import random_basis
@@ -119,12 +124,17 @@ def test_placebos_of_one_member_are_the_features_and_of_more_their_sum() -> None
 def test_a_subset_has_a_series_of_its_own_name() -> None:
     _, _, _, subsets = measured()
     at = np.arange(STREAMS.streams)
-    series = subset_series([subsets] * 4, SUBSETS, "family_0.top2", IID, Worth.USEFULNESS, at, len(at), Half.REPORT)
-    assert series.name == "test_iid/family_0.top2:usefulness"
-    chosen = subsets.splits[IID].halves[Half.REPORT]
-    one = subsets.splits[IID].tracks[Worth.USEFULNESS].sums[1]
-    assert series.values() == pytest.approx(np.full(4, one[chosen].sum() / subsets.splits[IID].reads[chosen].sum()))
-    assert series.placebos.shape == (20, 4)
+    params = SimpleNamespace(benchmark=SimpleNamespace(evaluation_streams=len(at)))
+    probe = SimpleNamespace(splits=dict.fromkeys((IID, HELDOUT), SimpleNamespace(streams=at)))
+    stage = Swept(cast(Run, SimpleNamespace(params=params)), "s", "b", cast(ProbeSet, probe), [subsets] * 4)
+    named = tuple(Subset(name, "family_0", len(features), features) for name, features in SUBSETS.items())
+    for split, placebos in ((IID, 20), (HELDOUT, 0)):
+        series = SweptSubsets(stage, named).series("family_0.top2", Worth.USEFULNESS, split)
+        assert series.name == f"{split}/family_0.top2:usefulness"
+        own = subsets.splits[split]
+        chosen, sums = own.halves[Half.REPORT], own.tracks[Worth.USEFULNESS].sums[1]
+        assert series.values() == pytest.approx(np.full(4, sums[chosen].sum() / own.reads[chosen].sum()))
+        assert series.placebos.shape == (placebos, 4)
 
 
 def test_subsets_are_nested_by_rank() -> None:

@@ -1,0 +1,119 @@
+"""The `feature-family-lineage` stage: heads, MLP blocks and neurons behind each stable family (`docs/measures.md` §6).
+
+Edges into the members of a subset are summed: what all their scores together are moved by when a writer's output is
+replaced, at the end of training, on the streams that report. Intervals are of the sums.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from formation.artifacts import Run
+from formation.components.material import materials
+from formation.features import files
+from formation.features.halves import part_of
+from formation.features.lineage import FAINT, LEAST, Lineage, measure_lineage
+from formation.features.metrics import Half
+from formation.features.moments import schedule
+from formation.features.source import chosen_stages
+from formation.features.store import load_basis
+from formation.features.subsets import Subset, SweptSubsets, load_subsets
+from formation.features.swept import IID
+from formation.features.writers import mean_outputs, sites, stand_in, writers_before
+from formation.params import Ablation
+from formation.record.resumable import one_thread
+from formation.statistics import ratio, resamples
+from formation.training import checkpoints
+
+KINDS = (Ablation.RESAMPLE_KEY, Ablation.MEAN)  # those that name a head most sharply, the first of them first
+MOST = 12  # edges told of a subset and a kind of ablation, the strongest ones
+
+
+def feature_family_lineage(run: Run, stages: Sequence[str] | None = None) -> list[Path]:
+    """Write `feature_family_lineage.json` of each stage; return the paths.
+
+    Raises `ArtifactError` where the subsets of the present families were not measured.
+    """
+    return [_trace_stage(load_subsets(run, stage)) for stage in chosen_stages(run, stages)]
+
+
+def _trace_stage(found: SweptSubsets) -> Path:
+    step, kinds = schedule(found.stage.run)[-1], kinds_of(found.stage.run)
+    subsets = [subset for subset in found.subsets if subset.size is not None]
+    rows: list[dict[str, Any]] = []
+    if subsets:
+        with one_thread():
+            lineages = _measure(found, subsets, step)
+        rows = [_subset_json(found, subset, lineages) for subset in subsets]
+    data = {
+        "step": step,
+        "split": IID.value,
+        "measured_on": Half.REPORT.value,
+        "kinds": [kind.value for kind in kinds],
+        "confidence": found.stage.rule.confidence,
+        "subsets": rows,
+    }
+    print(_line(found, rows))
+    return found.stage.write(files.FAMILY_LINEAGE, files.FAMILY_LINEAGE_SCHEMA, data)
+
+
+def kinds_of(run: Run) -> list[Ablation]:
+    """Kinds of ablation looked at, of those the run's record uses."""
+    return [kind for kind in KINDS if kind in run.params.record.ablations]
+
+
+def _measure(found: SweptSubsets, subsets: Sequence[Subset], step: int) -> dict[Ablation, Lineage]:
+    """Edges into every member of the subsets, by kind."""
+    stage, run = found.stage, found.stage.run
+    basis, batch = load_basis(run, stage.stage, stage.probe.benchmark).basis, run.params.record.batch
+    model, material = checkpoints.load_model(run, step), materials(stage.probe, run.params.record)[IID]
+    reported = part_of(material, stage.half(Half.REPORT))
+    features = sorted({feature for subset in subsets for feature in subset.features})
+    # what a writer gives on average is better known from all streams
+    means = mean_outputs(model, material, sites(writers_before(model, basis.stage)), batch)
+    return {
+        kind: measure_lineage(model, basis, reported, features, kind, stand_in(kind, model, reported, means), batch)
+        for kind in kinds_of(run)
+    }
+
+
+def _subset_json(found: SweptSubsets, subset: Subset, lineages: Mapping[Ablation, Lineage]) -> dict[str, Any]:
+    edges = {kind.value: summed_edges(found, subset.features, lineage) for kind, lineage in lineages.items()}
+    first = next(iter(edges.values()), [])
+    return {**vars(subset), "components": [edge["writer"] for edge in first], "edges": edges}
+
+
+def summed_edges(found: SweptSubsets, features: Sequence[int], lineage: Lineage) -> list[dict[str, Any]]:
+    """Writers by how far they move the features' scores together, those that stand out, the strongest first."""
+    members = [lineage.features.index(feature) for feature in features]
+    run = found.stage.run
+    weights = resamples(len(lineage.counts), run.params.record.bootstrap_draws, run.params.windows.seed)
+    score = float(lineage.score[members].sum())
+    rows = []
+    for place, writer in enumerate(lineage.writers):
+        moved, lost = (
+            ratio(sums[place, members].sum(0), lineage.counts, weights, run.params.windows.confidence)
+            for sums in (lineage.moved, lineage.lost)
+        )
+        direct = float(lineage.direct[place, members].sum())
+        rows.append(
+            {
+                "writer": writer.name,
+                "moved": vars(moved),
+                "lost": vars(lost),
+                "direct": direct,
+                "share": moved.value / score if score else 0.0,
+            }
+        )
+    floor = max(LEAST * max(row["moved"]["value"] for row in rows), FAINT * score)
+    kept = [row for row in rows if row["moved"]["value"] >= floor > 0]
+    return sorted(kept, key=lambda row: -row["moved"]["value"])[:MOST]
+
+
+def _line(found: SweptSubsets, rows: Sequence[Mapping[str, Any]]) -> str:
+    where = f"{found.stage.run.name}: {found.stage.stage}"
+    if not rows:
+        return f"{where}: no stable family, so no lineage"
+    largest = {row["family"]: row for row in rows}
+    told = ", ".join(f"{row['name']} from {', '.join(row['components'][:3])}" for row in largest.values())
+    return f"{where}: most moved: {told}"
