@@ -14,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import rc_context
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 WIDTH = 7.0  # inches: the text column of the PDF and of the site
@@ -33,6 +34,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW = (
     "#f0e442",
 )
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
+SHADES = LinearSegmentedColormap.from_list("shades", [PAPER, SKY, BLUE])  # nothing to much, behind text
 
 DOTTED, DASHED = (0, (1, 1.5)), (0, (4, 2))  # line styles: dates and bounds; levels
 COLOUR_BAR: dict[str, Any] = {"fraction": 0.03, "pad": 0.02}  # its width and its distance, as parts of the axes'

@@ -1,0 +1,83 @@
+"""What was measured of a run's features, for a chapter: one stage, files read when asked for. Imports no torch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from formation.artifacts import Run
+from formation.features import files
+from formation.features.moments import schedule
+from formation.features.source import chosen_stages
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FeatureRecord:
+    """The files of one stage of a run."""
+
+    run: Run
+    stage: str
+
+    @cached_property
+    def quality(self) -> Data:
+        """How the basis was chosen and how good it is."""
+        return self._json(files.QUALITY, files.QUALITY_SCHEMA, "shared-feature-fit")
+
+    @cached_property
+    def listed(self) -> Data:
+        """The features of the basis one by one."""
+        return self._json(files.FEATURES, files.FEATURES_SCHEMA, "shared-feature-fit")
+
+    @cached_property
+    def basis_quality(self) -> Data:
+        """What the basis explains at every checkpoint."""
+        return self.plot("basis_quality", "shared-feature-fit")
+
+    @cached_property
+    def atlas(self) -> Data:
+        """Every feature at every checkpoint."""
+        return self.plot("trajectory_atlas", "feature-trajectory-sweep")
+
+    @cached_property
+    def timeline(self) -> Data:
+        """Births of features and behaviours."""
+        return self.plot("birth_timeline", "feature-birth-analyze")
+
+    @cached_property
+    def birth_summary(self) -> Data:
+        """Births counted."""
+        return self._json(files.BIRTH_SUMMARY, files.BIRTH_SUMMARY_SCHEMA, "feature-birth-analyze")
+
+    @cached_property
+    def patches(self) -> Data:
+        """What single features carry between two checkpoints."""
+        return self.plot("feature_patch", "feature-patch")
+
+    @cached_property
+    def alternatives(self) -> Data:
+        """Births in other bases."""
+        return self._json("alternatives.json", "feature-alternatives/1", "feature-alternatives")
+
+    @cached_property
+    def cards(self) -> Data:
+        """What each useful feature fires on."""
+        return self._json(files.CARDS, files.CARDS_SCHEMA, "feature-cards")
+
+    @cached_property
+    def lineage(self) -> Data:
+        """What writes the useful features at the end of training."""
+        return self.plot(f"lineage_{schedule(self.run)[-1]}", "feature-lineage", "lineage")
+
+    def plot(self, name: str, command: str, kind: str | None = None) -> Data:
+        """The data of one figure; `kind` is its schema's where that is not its name."""
+        schema = f"feature-plot-{(kind or name).removeprefix('feature_').replace('_', '-')}/1"
+        return self._json(f"{files.PLOTS}/{name}.json", schema, command)
+
+    def _json(self, name: str, schema: str, command: str) -> Data:
+        return self.run.json(files.place(self.stage, name), schema, f"formation {command} --run {self.run.name}")
+
+
+def open_features(run: Run, stage: str | None = None) -> FeatureRecord:
+    """The features of a run's stage, of the first of its parameters by default."""
+    return FeatureRecord(run, chosen_stages(run, None if stage is None else [stage])[0])
