@@ -128,6 +128,128 @@ def feature_alternatives(run: RunName, stages: Stages = None) -> None:
     alternatives(open_run(run), stages)
 
 
+def feature_family_cluster(run: RunName, stages: Stages = None) -> None:
+    """Group features whose usefulness moves together over training, and say which families are stable.
+
+    Example: `formation feature-family-cluster --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.grouping import feature_family_cluster as cluster
+
+    cluster(open_run(run), stages)
+
+
+def feature_family_rank(run: RunName, stages: Stages = None) -> None:
+    """Rank the members of each family by what they are worth at the end.
+
+    Example: `formation feature-family-rank --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.ranking import feature_family_rank as rank
+
+    rank(open_run(run), stages)
+
+
+def subset_trajectory(run: RunName, stages: Stages = None) -> None:
+    """Measure the most useful members of each stable family as one at every checkpoint.
+
+    Example: `formation subset-trajectory --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.subset_sweep import subset_trajectory as trajectory
+
+    trajectory(open_run(run), stages)
+
+
+def subset_birth(run: RunName, stages: Stages = None) -> None:
+    """Date when each subset came, and came to be worth something.
+
+    Example: `formation subset-birth --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.subset_births import subset_birth as birth
+
+    birth(open_run(run), stages)
+
+
+def feature_family_birth(run: RunName, stages: Stages = None) -> None:
+    """Date when each family came, and came to be worth something.
+
+    Example: `formation feature-family-birth --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.subset_births import feature_family_birth as birth
+
+    birth(open_run(run), stages)
+
+
+def feature_family_subpatch(run: RunName, stages: Stages = None) -> None:
+    """Patch ranked subsets across the window of retrieval's birth, and say how much they carry.
+
+    Example: `formation feature-family-subpatch --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.subpatching import feature_family_subpatch as subpatch
+
+    subpatch(open_run(run), stages)
+
+
+def feature_family_lineage(run: RunName, stages: Stages = None) -> None:
+    """Name the heads, MLP blocks and neurons behind each stable family.
+
+    Example: `formation feature-family-lineage --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.family_lineage import feature_family_lineage as lineage
+
+    lineage(open_run(run), stages)
+
+
+def candidate_circuit_registry(run: RunName, stages: Stages = None) -> None:
+    """Rank candidate circuits, and say whether they compete.
+
+    Example: `formation candidate-circuit-registry --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.registering import candidate_circuit_registry as registry
+
+    registry(open_run(run), stages)
+
+
+def feature_family_trace(run: RunName, stages: Stages = None) -> None:
+    """Bring the strongest candidate, its components and the windows onto one time axis.
+
+    Example: `formation feature-family-trace --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.tracing import feature_family_trace as trace
+
+    trace(open_run(run), stages)
+
+
+def feature_evidence(run: RunName, stages: Stages = None) -> None:
+    """Collect the evidence on features on which claims are judged.
+
+    Example: `formation feature-evidence --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.claims import feature_evidence as evidence
+
+    evidence(open_run(run), stages)
+
+
+def compare_candidates(
+    preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
+) -> None:
+    """Match families of different runs by what they do, and lay their candidates side by side.
+
+    Example: `formation compare-candidates --preset quick`
+    """
+    from formation.features.matching import compare_candidates as compare
+
+    compare(preset)
+
+
 _COMMANDS = {
     "shared-feature-fit": shared_feature_fit,
     "feature-trajectory-sweep": feature_trajectory_sweep,
@@ -137,4 +259,15 @@ _COMMANDS = {
     "feature-lineage": feature_lineage,
     "feature-cards": feature_cards,
     "feature-alternatives": feature_alternatives,
+    "feature-family-cluster": feature_family_cluster,
+    "feature-family-rank": feature_family_rank,
+    "subset-trajectory": subset_trajectory,
+    "subset-birth": subset_birth,
+    "feature-family-birth": feature_family_birth,
+    "feature-family-subpatch": feature_family_subpatch,
+    "feature-family-lineage": feature_family_lineage,
+    "candidate-circuit-registry": candidate_circuit_registry,
+    "feature-family-trace": feature_family_trace,
+    "feature-evidence": feature_evidence,
+    "compare-candidates": compare_candidates,
 }

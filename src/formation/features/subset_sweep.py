@@ -14,14 +14,14 @@ import numpy as np
 from formation.artifacts import Run, read_arrays
 from formation.components.material import materials
 from formation.features import files
-from formation.features.metrics import FeatureMetric, Firing, Half, Worth
+from formation.features.metrics import Half
 from formation.features.params import Section
 from formation.features.snapshot_store import FeatureRow, load_snapshots, snapshot_path, write_snapshot
 from formation.features.source import chosen_stages
 from formation.features.store import load_basis
 from formation.features.subset_measure import measure_subsets
-from formation.features.subsets import TRAJECTORY, Subset, SweptSubsets, current_subsets, load_subsets
-from formation.features.swept import HELDOUT, IID, OOD, Swept, open_stage
+from formation.features.subsets import CURVES, TRAJECTORY, Subset, SweptSubsets, current_subsets, load_subsets
+from formation.features.swept import Swept, open_stage
 from formation.features.trajectories import Frame, trajectory_frame
 from formation.record.lines import Source, row_in
 from formation.record.resumable import checkpoint_digests, finished_rows, measure_rest, only_sweep
@@ -30,13 +30,6 @@ from formation.statistics import interval
 from formation.training import checkpoints
 
 LOCK = "logs/subset_trajectory.lock"
-CURVES: Mapping[str, tuple[FeatureMetric, Any]] = {
-    "score": (Firing.SCORE, IID),
-    "usefulness": (Worth.USEFULNESS, IID),
-    "log_prob": (Worth.LOG_PROB, IID),
-    "heldout_usefulness": (Worth.USEFULNESS, HELDOUT),
-    "ood_usefulness": (Worth.USEFULNESS, OOD),
-}
 
 
 class SubsetRow(FeatureRow):

@@ -11,16 +11,24 @@ from formation.artifacts import Run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError
 from formation.features import files
-from formation.features.metrics import FeatureMetric, Half
+from formation.features.metrics import FeatureMetric, Firing, Half, Worth
 from formation.features.moments import schedule
 from formation.features.snapshot_store import load_snapshots
-from formation.features.swept import IID, Swept, open_stage
+from formation.features.swept import HELDOUT, IID, OOD, Swept, open_stage
 from formation.record.probe_set import ProbeSet
 from formation.record.series import ComponentMetric, Series
 from formation.statistics import Estimate
 
 SIZES = 4  # a family's most useful features, up to so many, are its candidates; more are no longer looked at one by one
 TRAJECTORY = "subset-trajectory"
+# what is followed of a subset: metric and split by the name of its curve
+CURVES: Mapping[str, tuple[FeatureMetric, SplitName]] = {
+    "score": (Firing.SCORE, IID),
+    "usefulness": (Worth.USEFULNESS, IID),
+    "log_prob": (Worth.LOG_PROB, IID),
+    "heldout_usefulness": (Worth.USEFULNESS, HELDOUT),
+    "ood_usefulness": (Worth.USEFULNESS, OOD),
+}
 CLUSTER, RANK = "feature-family-cluster", "feature-family-rank"
 
 Subsets = Mapping[str, Sequence[int]]  # features by the subset's name, the most useful first
