@@ -95,19 +95,19 @@ def summed_edges(found: SweptSubsets, features: Sequence[int], lineage: Lineage)
             ratio(sums[place, members].sum(0), lineage.counts, weights, run.params.windows.confidence)
             for sums in (lineage.moved, lineage.lost)
         )
-        direct = float(lineage.direct[place, members].sum())
-        rows.append(
-            {
-                "writer": writer.name,
-                "moved": vars(moved),
-                "lost": vars(lost),
-                "direct": direct,
-                "share": moved.value / score if score else 0.0,
-            }
-        )
-    floor = max(LEAST * max(row["moved"]["value"] for row in rows), FAINT * score)
-    kept = [row for row in rows if row["moved"]["value"] >= floor > 0]
-    return sorted(kept, key=lambda row: -row["moved"]["value"])[:MOST]
+        rows.append((writer.name, moved, lost, float(lineage.direct[place, members].sum())))
+    floor = max(LEAST * max(moved.value for _, moved, _, _ in rows), FAINT * score)
+    kept = sorted((row for row in rows if row[1].value >= floor > 0), key=lambda row: -row[1].value)
+    return [
+        {
+            "writer": name,
+            "moved": vars(moved),
+            "lost": vars(lost),
+            "direct": direct,
+            "share": moved.value / score if score else 0.0,
+        }
+        for name, moved, lost, direct in kept[:MOST]
+    ]
 
 
 def _line(found: SweptSubsets, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -33,6 +33,9 @@ SUBSETS, SUBSETS_SCHEMA = "subset_trajectories.json", "subset-trajectories/1"
 SUBSET_BIRTHS, SUBSET_BIRTHS_SCHEMA = "subset_births.json", "subset-births/1"
 REGISTRY, REGISTRY_SCHEMA = "candidate_circuit_registry.json", "candidate-circuit-registry/1"
 
+ALTERNATIVES, ALTERNATIVES_SCHEMA = "alternatives.json", "feature-alternatives/1"
+EVIDENCE, EVIDENCE_SCHEMA = "analysis/feature_claims_evidence.json", "feature-claims-evidence/1"  # of the whole run
+
 GRAPHS = "graphs"
 PLOTS = "plots"
 

@@ -1,4 +1,4 @@
-"""The `feature-family-trace` stage: the strongest candidate with what it is made by and what it is for, on one time axis.
+"""The `feature-family-trace` stage: the strongest candidate beside what it is made by and what it is for, over time.
 
 Births with their intervals, usefulness and score, the key-twin drop of the components behind it, the key-twin flip that
 is retrieval, and the formation windows: what other stages measured, brought together. Where there is no candidate the
