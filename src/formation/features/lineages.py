@@ -34,6 +34,7 @@ from formation.statistics import Estimate, resamples
 from formation.training import checkpoints
 
 KINDS = (Ablation.RESAMPLE_KEY, Ablation.MEAN)  # those that name a head most sharply
+LEAST = 0.1  # of a feature's strongest edge: weaker ones are single neurons by the dozen
 MOST = 24  # features followed: a backward pass each; the most useful ones
 PLOT_SCHEMA = "feature-plot-lineage/1"
 GRAPH_SCHEMA = "feature-graph/1"
@@ -102,7 +103,7 @@ def _find(setting: Setting, step: int) -> Found:
     lineages = _lineages(setting, snapshot, step, features) if features else {}
     found: list[Edge] = []
     for lineage in lineages.values():
-        found += edges(lineage, _weights(run, lineage), run.params.windows.confidence)
+        found += edges(lineage, _weights(run, lineage), run.params.windows.confidence, LEAST)
     usefulness = reported_usefulness(snapshot, features, run.params)
     active = snapshot.splits[DATED].values(Firing.ACTIVE, Half.REPORT)[features]
     return Found(step, features, len(every), usefulness, active.tolist(), lineages, found)
