@@ -8,6 +8,7 @@ states laid side by side.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from jaxtyping import Float
@@ -47,7 +48,7 @@ class Crosscoder:
     def _own(self, rows: Float[Tensor, "*rows width"], place: int) -> Float[Tensor, "*rows d_model"]:
         """A checkpoint's part of rows that hold all of them."""
         width = rows.shape[-1] // len(self.steps)
-        return rows[..., place * width : (place + 1) * width] * len(self.steps) ** 0.5
+        return rows[..., place * width : (place + 1) * width] * sqrt(len(self.steps))
 
 
 def fit_crosscoder(samples: Sequence[Sample], settings: FitSettings, seed: int) -> Crosscoder:
@@ -69,5 +70,4 @@ def _side_by_side(
     states: Sequence[Float[Tensor, "row d_model"]], scalings: Sequence[Scaling]
 ) -> Float[Tensor, "row width"]:
     """Standardised states of all checkpoints in one row, as long as one of them."""
-    own = [scaling(x) for scaling, x in zip(scalings, states, strict=True)]
-    return torch.cat(own, dim=1) / len(states) ** 0.5
+    return torch.cat([scaling(x) for scaling, x in zip(scalings, states, strict=True)], dim=1) / sqrt(len(states))
