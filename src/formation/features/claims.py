@@ -77,9 +77,12 @@ def _quality(swept: Swept) -> dict[str, Entry]:
         "heldout_dead_fraction": ("dead_fraction", "of the features never active"),
     }
     n = len(found["checkpoints"])
+    values = {name: found[key] for name, (key, _) in told.items()}
     return {
-        name: estimate_entry(Estimate(*[found[key]] * 3, n), "fraction", f"share {what}; held-out checkpoints")
-        for name, (key, what) in told.items()
+        name: estimate_entry(
+            Estimate(values[name], values[name], values[name], n), "fraction", f"share {what}; held-out checkpoints"
+        )
+        for name, (_, what) in told.items()
     } | {"basis_stability": _stability(swept)}
 
 

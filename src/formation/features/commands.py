@@ -1,5 +1,6 @@
 """The commands of the features' layer, added to `formation`: each parses and calls."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -250,7 +251,7 @@ def compare_candidates(
     compare(preset)
 
 
-_COMMANDS = {
+_COMMANDS: Mapping[str, Callable[..., None]] = {
     "shared-feature-fit": shared_feature_fit,
     "feature-trajectory-sweep": feature_trajectory_sweep,
     "feature-birth-analyze": feature_birth_analyze,
