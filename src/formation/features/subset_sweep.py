@@ -33,9 +33,10 @@ LOCK = "logs/subset_trajectory.lock"
 
 
 class SubsetRow(FeatureRow):
-    """One checkpoint of some subsets, by name: in the order of the snapshot."""
+    """One checkpoint of some subsets, in the order of the snapshot."""
 
-    subsets: dict[str, list[int]]
+    names: list[str]
+    members: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _measure(setting: _Setting, step: int, frame: Frame) -> SubsetRow:
         checkpoint=setting.digests[step],
         stage=stage.stage,
         basis=stage.basis,
-        subsets=setting.subsets,
+        names=list(setting.subsets),
+        members=list(setting.subsets.values()),
     )
     found = measure_subsets(checkpoints.load_model(stage.run, step), features, frame, setting.subsets)
     write_snapshot(snapshot_path(stage.run, stage.stage, step, files.SUBSET_SNAPSHOTS), found, row.model_dump())
@@ -119,7 +121,8 @@ def _moved(row: SubsetRow, setting: _Setting) -> str:
     """Why a row of this sweep's source cannot be used, empty if it can."""
     if row.basis != setting.stage.basis:
         return f"the basis was {row.basis[:12]}, now {setting.stage.basis[:12]}"
-    return "" if list(row.subsets.items()) == list(setting.subsets.items()) else "the subsets are others now"
+    same = (row.names, row.members) == (list(setting.subsets), list(setting.subsets.values()))
+    return "" if same else "the subsets are others now"
 
 
 def _json(found: SweptSubsets, digits: int = 6) -> dict[str, Any]:
