@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from formation import artifacts
 from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
@@ -80,6 +82,7 @@ def _kind(run: Run, curves: Mapping[Kind, Curves], dated: Mapping[Kind, Dated | 
         "kind": kind.value,
         "features": own.count,
         "checkpoints": len(own.steps),
+        "apart": float(np.ptp(own.steps) / (len(own.steps) - 1) / run.params.training.checkpoint_every),
         "meaningful": own.meaningful,
         "left_out": own.meaningful - len(own.features),
         **births_json(own, dated[kind], run.params),
@@ -119,7 +122,7 @@ def _line(run: Run, stage: str, kinds: Sequence[Mapping[str, Any]]) -> str:
 
     def told(one: Mapping[str, Any]) -> str:
         births = one["births"]
-        when = "nothing to follow" if births is None else f"step {births['together']['step'] or 'none'}"
+        when = one["reason"] if births is None else f"step {births['together']['step'] or 'none'}"
         return f"{one['kind'].replace('_', ' ')} {when} ({one['meaningful']} meaningful)"
 
     return f"{run.name}: {stage}: usefulness is born: {'; '.join(told(one) for one in kinds)}"

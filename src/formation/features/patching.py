@@ -234,12 +234,20 @@ def _bars(exchanges: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _line(run: Run, stage: str, pair: Pair, exchanges: Sequence[Mapping[str, Any]]) -> str:
-    """What all chosen features together carry into the source, on the split whose births are dated."""
-    one = next(e for e in exchanges if (e["split"], e["direction"]) == (DATED.value, INTO_SOURCE))
-    every = [row for row in one["patches"] if row["mode"] == PatchMode.SWAP.value][-1]
-    share = every["log_prob_carried"]["value"]
-    told = "no change to carry" if share is None else f"{share:.2f} of what the whole state adds in log-probability"
+    """What all chosen features together carry in both directions, on the split whose births are dated."""
+    ends = {one["direction"]: one for one in exchanges if one["split"] == DATED.value}
+    swapped = {
+        direction: [row for row in one["patches"] if row["mode"] == PatchMode.SWAP.value][-1]
+        for direction, one in ends.items()
+    }
+    into, out = (_share(swapped[direction]["log_prob_carried"]["value"]) for direction in (INTO_SOURCE, OUT_OF_TARGET))
+    no_op = max(one["no_op_error"] for one in ends.values())
     return (
-        f"{run.name}: {stage}: step {pair.target} into {pair.source}: {len(every['features'])} features carry {told}; "
-        f"unexplained {one['donor_error']:.2f}, no-op {one['no_op_error']:g}"
+        f"{run.name}: {stage}: step {pair.source} to {pair.target}: {len(swapped[INTO_SOURCE]['features'])} features "
+        f"carry {into} of the whole state's log-probability into the source, {out} out of the target; unexplained "
+        f"{ends[INTO_SOURCE]['donor_error']:.2f}, no-op {no_op:g}"
     )
+
+
+def _share(value: float | None) -> str:
+    return "nothing (it makes no difference)" if value is None else f"{value:.2f}"

@@ -20,7 +20,6 @@ from formation.features import store
 from formation.features.activations import Activations
 from formation.features.basis import Basis
 from formation.features.choices import Kind
-from formation.features.params import Section
 from formation.features.placebos import draw_placebos
 from formation.features.trajectories import measure_features, trajectory_frame
 from formation.record.probe_set import load_probe_set
@@ -43,16 +42,10 @@ UNREAD = 4  # features that point where nobody reads
 
 def swept(root: Path, course: Course = Course.RISING) -> Run:
     """A run of the project at `root` with basis, snapshots and windows."""
-    run = with_fewer_fits(formation_run(project(root), PLAN, STRENGTHS, course, evaluation=48, probe=48))
+    run = formation_run(project(root), PLAN, STRENGTHS, course, evaluation=48, probe=48)
     write_windows(run)
     write_features(run)
     return run
-
-
-def with_fewer_fits(run: Run) -> Run:
-    """The run with fit checkpoints for its short schedule; digests of the basis follow."""
-    section = run.params.of(Section).model_copy(update={"fit_checkpoints": 7, "heldout_checkpoints": 3, "streams": 32})
-    return replace(run, params=run.params.model_copy(update={"features": section}))
 
 
 def copied(run: Run, root: Path) -> Run:

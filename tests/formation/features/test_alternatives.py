@@ -1,17 +1,25 @@
 """Births of other kinds of features: known series and their differences; a planted formation; random weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from formation.artifacts import Run
-from formation.features import files
+from formation.benchmark.stage import load_for_run
+from formation.components.material import materials
+from formation.components.store import DATED
+from formation.features import files, store
 from formation.features.alternatives import FILE, PLOT_SCHEMA, SCHEMA, feature_alternatives
 from formation.features.alternatives_births import Curves, against, births_json, date, why_undated
+from formation.features.alternatives_kinds import Kind
+from formation.features.alternatives_measure import Setting, fit_kinds
+from formation.features.snapshots import split_in_half
 from formation.params import Params
 from formation.presets import load
 from formation.record.births import Outcome
+from formation.record.probe_set import load_probe_set
 from tests.formation.features.swept_planted import STAGE, WINDOW, copied
 from tests.formation.projects import ROOT
 
@@ -99,18 +107,35 @@ def alternatives(run: Run) -> dict[str, dict]:
 
 
 @pytest.mark.usefixtures("own_artifacts")
-def test_in_a_planted_formation_every_kind_that_reads_the_stream_is_born_in_it(rising: Run, tmp_path: Path) -> None:
+def test_in_a_planted_formation_the_written_features_are_born_and_no_kind_is_at_another_time(
+    rising: Run, tmp_path: Path
+) -> None:
     found = alternatives(copied(rising, tmp_path))
     assert list(found) == ["shared_basis", "principal_components", "neurons", "crosscoder"]
-    for kind in ("shared_basis", "principal_components"):
-        assert found[kind]["meaningful"] > 3
-        assert WINDOW[0] <= found[kind]["births"]["together"]["step"] <= WINDOW[1]
-    difference = found["principal_components"]["against_shared_basis"]["together"]
-    assert abs(difference["value"]) <= 1
+    births = found["shared_basis"]["births"]
+    assert found["shared_basis"]["meaningful"] > 5
+    assert WINDOW[0] <= births["together"]["step"] <= WINDOW[1]
+    assert births["born"] > births["not_born"]
+    # values lie along no component more than along another, so that few of these are more than random directions
+    split = found["principal_components"]["births"]
+    assert split["born"] < births["born"]
+    assert all(WINDOW[0] <= step <= WINDOW[1] for step in (split["earliest"], split["latest"]) if step is not None)
     # its MLP blocks write nothing
     assert found["neurons"]["meaningful"] == 0
     assert "random directions" in found["neurons"]["reason"]
-    assert found["crosscoder"]["checkpoints"] == 7
+    # it knows the fit checkpoints alone
+    assert found["crosscoder"]["reason"] == "5 checkpoints after warm-up, expected at least 6"
+
+
+@pytest.mark.usefixtures("own_artifacts")
+def test_a_stage_that_no_block_writes_to_has_no_neurons_and_says_so(rising: Run) -> None:
+    probe, dataset = load_probe_set(rising), load_for_run(rising)
+    stored = store.load_basis(rising, STAGE, probe.benchmark)
+    stored = replace(stored, basis=replace(stored.basis, stage="final_norm"))
+    material = materials(probe, rising.params.record)[DATED]
+    fitted = fit_kinds(Setting(rising, stored, material, split_in_half(material.streams, [0])), dataset)
+    assert fitted.missing == {Kind.NEURONS: "no MLP block writes to final_norm last"}
+    assert [kind.kind for kind in fitted.kinds] == [Kind.SHARED, Kind.COMPONENTS, Kind.CROSSCODER]
 
 
 @pytest.mark.usefixtures("own_artifacts")
