@@ -129,18 +129,17 @@ def _stage(
 
 def _fit(run: Run, samples: Sequence[Activations], looked_at: Sequence[Judged], origin: Origin) -> Chosen:
     """Try every number of latents with every k, choose, and compare the choice with fits of other seeds."""
-    section, chosen = run.params.of(Section), origin.checkpoints
+    section = run.params.of(Section)
     others = max(section.compared_fits, section.stability_fits)
     seeds = [section.seed + place for place in range(1 + others)]
     pairs = [(latents, k) for latents in section.latents for k in section.k]
     first = seeds[: 1 + section.compared_fits]
-    fit, heldout = ([at for at in looked_at if at.step in part] for part in (chosen.fit, chosen.heldout))
+    heldout = [at for at in looked_at if at.step in origin.checkpoints.heldout]
     total = len(pairs) * len(first) + len(seeds)  # those of the choice are there already, and count at once
     with track(f"{run.name} basis fits", total * section.steps, "steps") as tracker:
         fits = _fits(run, samples, origin, tracker)
         every = [
-            tried([fits(settings_of(section, *pair), seed).basis for seed in first], fit, heldout, section)
-            for pair in pairs
+            tried([fits(settings_of(section, *pair), seed).basis for seed in first], heldout, section) for pair in pairs
         ]
         choice = choose(every)
         fitted, *compared = [fits(settings_of(section, choice.latents, choice.k), seed) for seed in seeds]

@@ -21,9 +21,8 @@ from formation.features.stability import matched_cosines
 
 RULE = (
     "Of the bases that meet all aims, the most stable one. If none does: of those that miss the fewest aims, the most "
-    "stable one. Equally stable ones: the one with fewer latents, then with smaller k. Judged on probe streams of the "
-    "validation split at held-out checkpoints; a feature is dead that is active at no checkpoint at all, and stability "
-    "is the mean matched cosine over all pairs of fits."
+    "stable one. Equally stable ones: the one with fewer latents, then with smaller k. Judged at held-out checkpoints, "
+    "on probe streams of the validation split; stability is the mean matched cosine over all pairs of its fits."
 )
 
 
@@ -57,16 +56,15 @@ class Tried:
         return len(self.missed), -self.stability, self.latents, self.k
 
 
-def tried(bases: Sequence[Basis], fit: Sequence[Judged], heldout: Sequence[Judged], section: Section) -> Tried:
-    """What came of fits with several seeds; of the fit checkpoints it only matters whether a feature is dead there."""
-    found, everywhere = (
-        summarise_quality([measure_quality(coded(bases[0], at.choice.x), at.step, at.choice.token) for at in part])
-        for part in (heldout, [*fit, *heldout])
+def tried(bases: Sequence[Basis], checkpoints: Sequence[Judged], section: Section) -> Tried:
+    """What came of fits with several seeds, on held-out checkpoints."""
+    found = summarise_quality(
+        [measure_quality(coded(bases[0], at.choice.x), at.step, at.choice.token) for at in checkpoints]
     )
     figures = {
         "mean_active_fraction": found["mean_active_fraction"],
         "explained_variance_without_token_means": found["explained_variance_without_token_means"],
-        "dead_fraction": everywhere["dead_fraction"],
+        "dead_fraction": found["dead_fraction"],
         "stability": _agreement(bases),
     }
     return Tried(
