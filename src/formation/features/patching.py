@@ -151,17 +151,22 @@ def _exchanges(
     setting: Setting, models: Sequence[Transformer], split: SplitName, bar: Tracker
 ) -> Iterator[dict[str, Any]]:
     """Both directions on a split."""
-    ends = [_side(setting, model, split) for model in models]
+    ends, answer = [_side(setting, model, split) for model in models], setting.materials[split].answer
     for direction, (receiver, donor) in ((INTO_SOURCE, ends), (OUT_OF_TARGET, ends[::-1])):
         patches = []
         for mode in PatchMode:
             for features in setting.sets:
-                answer = setting.materials[split].answer
                 patches.append(patch_features(receiver, donor, setting.basis, features, mode, answer))
                 bar.advance()
-        error = identity_error(receiver, donor, setting.basis, setting.materials[split].answer)
-        named = {"split": split.value, "direction": direction}
-        yield {**named, **plain(_ends(setting, split, patches, error)), "patches": _rows(setting, split, patches)}
+        every = patch_features(receiver, donor, setting.basis, range(setting.basis.latents), PatchMode.SWAP, answer)
+        error = identity_error(receiver, donor, setting.basis, answer)
+        yield {
+            "split": split.value,
+            "direction": direction,
+            **plain(_ends(setting, split, patches, error)),
+            "all_features": plain(_carried(setting, split, every)),  # of the basis; the residual stays
+            "patches": [plain(_row(setting, split, patch)) for patch in patches],
+        }
 
 
 def _side(setting: Setting, model: Transformer, split: SplitName) -> Side:
@@ -190,18 +195,20 @@ def _ends(setting: Setting, split: SplitName, patches: Sequence[FeaturePatch], e
     }
 
 
-def _rows(setting: Setting, split: SplitName, patches: Sequence[FeaturePatch]) -> list[dict[str, Any]]:
-    """What each patch gains, and which share of what the whole state gains."""
+def _row(setting: Setting, split: SplitName, patch: FeaturePatch) -> dict[str, Any]:
+    """One patch: what is exchanged, and what it carries."""
+    return {"mode": patch.mode.value, "features": patch.features, **_carried(setting, split, patch)}
+
+
+def _carried(setting: Setting, split: SplitName, patch: FeaturePatch) -> dict[str, Any]:
+    """What a patch gains, and which share of what the whole state gains."""
     weights, confidence = setting.weights[split], setting.confidence
-    rows = []
-    for patch in patches:
-        row: dict[str, Any] = {"mode": patch.mode.value, "features": patch.features}
-        for name, seen in METRICS.items():
-            gain = _gain(setting, split, patch, seen)
-            row[f"{name}_gain"] = ratio(gain.gained, gain.counts, weights, confidence)
-            row[f"{name}_carried"] = fraction(gain, weights, confidence)
-        rows.append(plain(row))
-    return rows
+    found: dict[str, Any] = {}
+    for name, seen in METRICS.items():
+        gain = _gain(setting, split, patch, seen)
+        found[f"{name}_gain"] = ratio(gain.gained, gain.counts, weights, confidence)
+        found[f"{name}_carried"] = fraction(gain, weights, confidence)
+    return found
 
 
 def _gain(setting: Setting, split: SplitName, patch: FeaturePatch, seen: Callable[[Tensor], Tensor]) -> Gain:
@@ -241,13 +248,14 @@ def _line(run: Run, stage: str, pair: Pair, exchanges: Sequence[Mapping[str, Any
         for direction, one in ends.items()
     }
     into, out = (_share(swapped[direction]["log_prob_carried"]["value"]) for direction in (INTO_SOURCE, OUT_OF_TARGET))
+    every = {direction: _share(one["all_features"]["log_prob_carried"]["value"]) for direction, one in ends.items()}
     no_op = max(one["no_op_error"] for one in ends.values())
     return (
         f"{run.name}: {stage}: step {pair.source} to {pair.target}: {len(swapped[INTO_SOURCE]['features'])} features "
-        f"carry {into} of the whole state's log-probability into the source, {out} out of the target; unexplained "
-        f"{ends[INTO_SOURCE]['donor_error']:.2f}, no-op {no_op:g}"
+        f"carry {into} of the whole state's log-probability into the source, {out} out of the target (all features "
+        f"{every[INTO_SOURCE]}, {every[OUT_OF_TARGET]}); no-op {no_op:g}"
     )
 
 
 def _share(value: float | None) -> str:
-    return "nothing (it makes no difference)" if value is None else f"{value:.2f}"
+    return "nothing" if value is None else f"{value:.2f}"

@@ -50,6 +50,7 @@ def test_beside_every_patch_stands_what_must_be_nothing(rising: Run, tmp_path: P
         assert exchange["no_op_error"] == 0
         assert exchange["identity_error"] < 1e-4
         assert min(exchange["donor_error"], exchange["receiver_error"]) > 0
+        assert exchange["all_features"]["log_prob_carried"]["value"] > 0.8
         assert len(exchange["patches"]) == 2 * 3
 
 
