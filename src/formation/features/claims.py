@@ -113,20 +113,20 @@ def _births(swept: Swept, retrieval: Entry) -> dict[str, Entry]:
     if not born or retrieval["value"] is None:
         reason = "retrieval was not born" if retrieval["value"] is None else "no feature was born useful"
         return entry | {"useful_births_near_retrieval": missing(len(born), "fraction", what, reason)}
-    apart = [_apart(one, retrieval, swept.run.params.training.checkpoint_every) for one in born]
-    counts = [sum(distance <= NEAR for distance in row) / len(born) for row in zip(*apart, strict=True)]
+    distances = [apart(one, retrieval, swept.run.params.training.checkpoint_every) for one in born]
+    counts = [sum(distance <= NEAR for distance in row) / len(born) for row in zip(*distances, strict=True)]
     found = Estimate(counts[0], counts[2], counts[1], len(born))
     return entry | {"useful_births_near_retrieval": estimate_entry(found, "fraction", what)}
 
 
-def _apart(birth: Mapping[str, Any], other: Mapping[str, Any], every: int) -> tuple[float, float, float]:
+def apart(birth: Mapping[str, Any], other: Mapping[str, Any], every: int) -> tuple[float, float, float]:
     """How far apart two births are in checkpoints: as dated, at the least, and at the most."""
-    signed = _after(birth, other, every)
+    signed = after(birth, other, every)
     least = max(signed[1], -signed[2], 0.0)
     return abs(signed[0]), least, max(-signed[1], signed[2])
 
 
-def _after(birth: Mapping[str, Any], other: Mapping[str, Any], every: int) -> tuple[float, float, float]:
+def after(birth: Mapping[str, Any], other: Mapping[str, Any], every: int) -> tuple[float, float, float]:
     """Checkpoints from the other birth to this one with bounds; infinite where a date's bound does not exist."""
     step, reference = birth.get("step"), other["value"]
     low, high = _bounds(birth.get("low"), birth.get("high"))
@@ -190,7 +190,7 @@ def _useful_after(swept: Swept, best: Mapping[str, Any], retrieval: Entry, what:
     if retrieval["value"] is None or birth["outcome"] != "born":
         reason = "retrieval was not born" if retrieval["value"] is None else f"the candidate is {birth['outcome']}"
         return missing(n, "checkpoints", what, reason.replace("_", " "))
-    value, low, high = _after(birth, retrieval, swept.run.params.training.checkpoint_every)
+    value, low, high = after(birth, retrieval, swept.run.params.training.checkpoint_every)
     bounds = {"low": low if np.isfinite(low) else None, "high": high if np.isfinite(high) else None}
     return {"value": value, **bounds, "n": n, "unit": "checkpoints", "what": what}
 
