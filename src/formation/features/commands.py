@@ -270,5 +270,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "candidate-circuit-registry": candidate_circuit_registry,
     "feature-family-trace": feature_family_trace,
     "feature-evidence": feature_evidence,
+    "feature-analyze": feature_analyze,
+    "candidate-analyze": candidate_analyze,
     "compare-candidates": compare_candidates,
 }

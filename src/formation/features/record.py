@@ -69,6 +69,36 @@ class FeatureRecord:
         """What writes the useful features at the end of training."""
         return self.plot(f"lineage_{schedule(self.run)[-1]}", "feature-lineage", "lineage")
 
+    @cached_property
+    def families(self) -> Data:
+        """Features that move together."""
+        return self._json(files.FAMILIES, files.FAMILIES_SCHEMA, "feature-family-cluster")
+
+    @cached_property
+    def family_map(self) -> Data:
+        """Where each feature lies among the others."""
+        return self.plot("family_map", "feature-family-cluster")
+
+    @cached_property
+    def family_births(self) -> Data:
+        """Births of families."""
+        return self._json(files.FAMILY_BIRTHS, files.FAMILY_BIRTHS_SCHEMA, "feature-family-birth")
+
+    @cached_property
+    def subpatches(self) -> Data:
+        """What ranked subsets carry of retrieval's window."""
+        return self._json(files.FAMILY_SUBPATCHES, files.FAMILY_SUBPATCHES_SCHEMA, "feature-family-subpatch")
+
+    @cached_property
+    def registry(self) -> Data:
+        """Candidate circuits."""
+        return self._json(files.REGISTRY, files.REGISTRY_SCHEMA, "candidate-circuit-registry")
+
+    @cached_property
+    def trace(self) -> Data:
+        """The strongest candidate over training."""
+        return self.plot("joint_trace", "feature-family-trace")
+
     def plot(self, name: str, command: str, kind: str | None = None) -> Data:
         """The data of one figure; `kind` is its schema's where that is not its name."""
         schema = f"feature-plot-{(kind or name).removeprefix('feature_').replace('_', '-')}/1"

@@ -182,7 +182,8 @@ def lineage(record: FeatureRecord) -> GridPlot:
     for kind, found in data["kinds"].items():
         score = np.asarray(found["score"], float)
         moved = dict(zip(found["writers"], np.asarray(found["moved"], float), strict=True))
-        values = [[_share(moved[name][i], score[i]) for i in range(min(len(score), WRITTEN))] for name in names]
+        shown = range(min(len(score), WRITTEN))
+        values: list[list[float | None]] = [[_share(moved[name][i], score[i]) for i in shown] for name in names]
         grids.append(Grid(f"by {titles.get(kind, kind.replace('_', ' '))}", values))
     columns = [f"feature {feature}" for feature in data["features"][:WRITTEN]]
     note = None if columns else "no feature of this run costs margin when it is removed"
