@@ -16,8 +16,9 @@ One feature alone is no family that could be stable, and where all move as one, 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -70,6 +71,12 @@ class Family:
     def stable(self) -> bool:
         """Whether it is found again, and more than chance would group."""
         return self.p is not None and self.p <= P_VALUE and self.jaccard >= FOUND_AGAIN
+
+
+def family_from(data: Mapping[str, Any]) -> Family:
+    """A family from JSON data, whatever else these say of it."""
+    found = {one.name: data[one.name] for one in fields(Family)}
+    return Family(**found | {"features": tuple(found["features"])})
 
 
 @dataclass(frozen=True)

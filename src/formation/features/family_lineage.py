@@ -8,16 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
+from formation import artifacts
 from formation.artifacts import Run
 from formation.components.material import materials
 from formation.features import files
+from formation.features.families import family_from
+from formation.features.graph import as_json, lineage_graph
 from formation.features.halves import part_of
-from formation.features.lineage import FAINT, LEAST, Lineage, measure_lineage
+from formation.features.lineage import FAINT, LEAST, Edge, Lineage, edges, measure_lineage
 from formation.features.metrics import Half
 from formation.features.moments import schedule
 from formation.features.source import chosen_stages
 from formation.features.store import load_basis
-from formation.features.subsets import Subset, SweptSubsets, load_subsets
+from formation.features.subsets import CLUSTER, Subset, SweptSubsets, load_subsets
 from formation.features.swept import IID
 from formation.features.writers import mean_outputs, sites, stand_in, writers_before
 from formation.params import Ablation
@@ -26,6 +31,7 @@ from formation.statistics import ratio, resamples
 from formation.training import checkpoints
 
 KINDS = (Ablation.RESAMPLE_KEY, Ablation.MEAN)  # those that name a head most sharply, the first of them first
+GRAPH_SCHEMA = "feature-graph/1"
 MOST = 12  # edges told of a subset and a kind of ablation, the strongest ones
 
 
@@ -45,6 +51,7 @@ def _trace_stage(found: SweptSubsets) -> Path:
         with one_thread():
             lineages = _measure(found, subsets, step)
         rows = [_subset_json(found, subset, lineages) for subset in subsets]
+        _write_graph(found, lineages, step)
     data = {
         "step": step,
         "split": IID.value,
@@ -78,9 +85,9 @@ def _measure(found: SweptSubsets, subsets: Sequence[Subset], step: int) -> dict[
 
 
 def _subset_json(found: SweptSubsets, subset: Subset, lineages: Mapping[Ablation, Lineage]) -> dict[str, Any]:
-    edges = {kind.value: summed_edges(found, subset.features, lineage) for kind, lineage in lineages.items()}
-    first = next(iter(edges.values()), [])
-    return {**vars(subset), "components": [edge["writer"] for edge in first], "edges": edges}
+    summed = {kind.value: summed_edges(found, subset.features, lineage) for kind, lineage in lineages.items()}
+    first = next(iter(summed.values()), [])
+    return {**vars(subset), "components": [edge["writer"] for edge in first], "edges": summed}
 
 
 def summed_edges(found: SweptSubsets, features: Sequence[int], lineage: Lineage) -> list[dict[str, Any]]:
@@ -108,6 +115,28 @@ def summed_edges(found: SweptSubsets, features: Sequence[int], lineage: Lineage)
         }
         for name, moved, lost, direct in kept[:MOST]
     ]
+
+
+def _write_graph(found: SweptSubsets, lineages: Mapping[Ablation, Lineage], step: int) -> None:
+    """Writers, the features they move, and the stable families these are of: node-link JSON, and GraphML."""
+    run, stage = found.stage.run, found.stage
+    every: list[Edge] = []
+    for lineage in lineages.values():
+        weights = resamples(len(lineage.counts), run.params.record.bootstrap_draws, run.params.windows.seed)
+        every += edges(lineage, weights, run.params.windows.confidence)
+    families = stage.read(files.FAMILIES, files.FAMILIES_SCHEMA, CLUSTER)["families"]
+    stable = [family_from(family) for family in families if family["stable"]]
+    graph = lineage_graph(stage.stage, step, every, stable)
+    path = stage.write(f"{files.GRAPHS}/family_lineage.json", GRAPH_SCHEMA, {"step": step, **as_json(graph)})
+    artifacts.write_bytes(path.with_suffix(".graphml"), ("\n".join(nx.generate_graphml(_flat(graph))) + "\n").encode())
+
+
+def _flat(graph: nx.MultiDiGraph) -> nx.MultiDiGraph:
+    """The graph without lists, which GraphML has not."""
+    flat = graph.copy()
+    for _, about in flat.nodes(data=True):
+        about.pop("members", None)
+    return flat
 
 
 def _line(found: SweptSubsets, rows: Sequence[Mapping[str, Any]]) -> str:

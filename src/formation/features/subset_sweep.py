@@ -14,7 +14,7 @@ import numpy as np
 from formation.artifacts import Run, read_arrays
 from formation.components.material import materials
 from formation.features import files
-from formation.features.metrics import Half
+from formation.features.metrics import Half, Worth
 from formation.features.params import Section
 from formation.features.snapshot_store import FeatureRow, load_snapshots, snapshot_path, write_snapshot
 from formation.features.source import chosen_stages
@@ -130,7 +130,7 @@ def _json(found: SweptSubsets, digits: int = 6) -> dict[str, Any]:
     return {
         "measured_on": Half.REPORT.value,
         "steps": found.stage.steps,
-        "units": {"score": "", **dict.fromkeys(("usefulness", "log_prob", "heldout_usefulness"), "nats")},
+        "units": {name: "nats" if isinstance(metric, Worth) else "" for name, (metric, _) in CURVES.items()},
         "confidence": found.stage.rule.confidence,
         "subsets": [_curves(found, subset, digits) for subset in found.subsets],
     }

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from formation import artifacts
@@ -171,15 +170,10 @@ def shuffle(run: Run, folder: str) -> None:
     steps = schedule(run)
     paths = [snapshot_path(run, STAGE, step, folder) for step in steps]
     found = [artifacts.read_arrays(path, files.SNAPSHOT_SCHEMA) for path in paths]
-    order = np.arange(len(steps)).reshape(2, -1, order="C").T.ravel() if len(steps) % 2 == 0 else _interleaved(steps)
+    order = sorted(range(len(steps)), key=lambda place: place % ((len(steps) + 1) // 2))
     for path, step, place in zip(paths, steps, order, strict=True):
         arrays, about = found[place]
         artifacts.write_arrays(path, arrays, {**about, "row": {**about["row"], "step": step}})
-
-
-def _interleaved(steps: list[int]) -> list[int]:
-    half = (len(steps) + 1) // 2
-    return [place for pair in zip(range(half), [*range(half, len(steps)), -1], strict=True) for place in pair][:-1]
 
 
 def test_the_same_inputs_give_the_same_bytes_and_nothing_is_measured_twice(

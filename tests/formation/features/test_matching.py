@@ -24,7 +24,7 @@ def planted(seed: int, order: tuple[int, ...] = (0, 1, 2), spread: float = 0.3) 
     count = len(kinds)
 
     def peaked(parts: int) -> np.ndarray:
-        return np.eye(parts)[kinds] + spread * draw.random((count, parts))
+        return np.asarray(np.eye(parts)[kinds] + spread * draw.random((count, parts)))
 
     features = Features(
         splits=peaked(3),
