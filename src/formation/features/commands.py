@@ -239,6 +239,28 @@ def feature_evidence(run: RunName, stages: Stages = None) -> None:
     evidence(open_run(run), stages)
 
 
+def feature_analyze(run: RunName, stages: Stages = None) -> None:
+    """Say all that is said of a swept stage's features: births, comparison, patches, lineage, cards, other bases.
+
+    Example: `formation feature-analyze --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.analysis import feature_analyze as analyze
+
+    analyze(open_run(run), stages)
+
+
+def candidate_analyze(run: RunName, stages: Stages = None) -> None:
+    """Find families, subsets and candidates, trace the strongest, and collect the evidence.
+
+    Example: `formation candidate-analyze --run quick-s1`
+    """
+    from formation.artifacts import open_run
+    from formation.features.candidacy import candidate_analyze as analyze
+
+    analyze(open_run(run), stages)
+
+
 def compare_candidates(
     preset: Annotated[str, typer.Option("--preset", help="Preset whose runs are compared.", show_default=False)],
 ) -> None:
