@@ -26,7 +26,6 @@ from formation.record.probe_set import load_probe_set
 from formation.record.resumable import one_thread
 from formation.statistics import interval, resamples
 
-FILE, SCHEMA = "alternatives.json", "feature-alternatives/1"
 PLOT_SCHEMA = "feature-plot-alternatives/1"
 SHOWN = 6  # curves of single features of each kind in the figure
 
@@ -63,9 +62,11 @@ def _write(run: Run, stored: StoredBasis, fitted: Fitted, curves: Mapping[Kind, 
     }
     kinds = [_kind(run, curves, dated, kind) for kind in curves]
     missing = [{"kind": kind.value, "reason": reason} for kind, reason in fitted.missing.items()]
-    path = run.path(files.place(stage, FILE))
-    artifacts.write_json(path, {"schema": SCHEMA, **origin, **about, "kinds": plain(kinds), "missing": missing})
-    plot = run.path(files.place(stage, f"{files.PLOTS}/{FILE}"))
+    path = run.path(files.place(stage, files.ALTERNATIVES))
+    artifacts.write_json(
+        path, {"schema": files.ALTERNATIVES_SCHEMA, **origin, **about, "kinds": plain(kinds), "missing": missing}
+    )
+    plot = run.path(files.place(stage, f"{files.PLOTS}/{files.ALTERNATIVES}"))
     drawn = [_plot(run, one, dated[kind]) for kind, one in curves.items()]
     artifacts.write_json(plot, {"schema": PLOT_SCHEMA, **origin, "unit": "nats", "kinds": plain(drawn)})
     print(_line(run, stage, kinds))

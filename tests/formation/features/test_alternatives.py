@@ -11,7 +11,7 @@ from formation.benchmark.stage import load_for_run
 from formation.components.material import materials
 from formation.components.store import DATED
 from formation.features import files, store
-from formation.features.alternatives import FILE, PLOT_SCHEMA, SCHEMA, feature_alternatives
+from formation.features.alternatives import PLOT_SCHEMA, feature_alternatives
 from formation.features.alternatives_births import Curves, against, births_json, date, why_undated
 from formation.features.alternatives_kinds import Kind
 from formation.features.alternatives_measure import Setting, fit_kinds
@@ -99,9 +99,9 @@ def test_placebos_of_a_sum_are_sums_over_different_directions() -> None:
 
 def alternatives(run: Run) -> dict[str, dict]:
     (path,) = feature_alternatives(run, [STAGE])
-    assert path.name == FILE
-    plot = run.json(files.place(STAGE, f"plots/{FILE}"), PLOT_SCHEMA)
-    data = run.json(files.place(STAGE, FILE), SCHEMA)
+    assert path.name == files.ALTERNATIVES
+    plot = run.json(files.place(STAGE, f"plots/{files.ALTERNATIVES}"), PLOT_SCHEMA)
+    data = run.json(files.place(STAGE, files.ALTERNATIVES), files.ALTERNATIVES_SCHEMA)
     assert [one["kind"] for one in plot["kinds"]] == [one["kind"] for one in data["kinds"]]
     return {one["kind"]: one for one in data["kinds"]}
 
