@@ -48,6 +48,10 @@ STILL = 1e-9  # of a trajectory's largest value: increments that vary less are r
 Trajectories = Float[np.ndarray, "checkpoint feature"]
 
 
+class NothingMoves(MeasureError):
+    """Too few features move for families to be looked for."""
+
+
 class LeftOut(StrEnum):
     """Why a feature is in no family."""
 
@@ -107,7 +111,7 @@ def find_families(
 
     At most `most` families are looked for (default: half as many as features that move), by increments of a running
     mean of `width` checkpoints; features in `silent` are left out. Raises `MeasureError` for a value that is not
-    finite, too few checkpoints, or too few features that move.
+    finite or too few checkpoints, and `NothingMoves` for too few features that move.
     """
     increments, left_out = _increments(trajectories, width, silent)
     features = np.array([f for f in range(trajectories.shape[1]) if f not in left_out])
@@ -175,7 +179,7 @@ def _increments(
     left_out |= {int(f): LeftOut.SILENT for f in silent}
     moving = trajectories.shape[1] - len(left_out)
     if moving < FEWEST:
-        raise MeasureError(
+        raise NothingMoves(
             f"families need at least {FEWEST} features whose trajectories move, there are {moving} of "
             f"{trajectories.shape[1]}; fit a basis with fewer dead features: formation shared-feature-fit"
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from formation.artifacts import Run
 from formation.features import files
-from formation.features.families import Families, Family, find_families
+from formation.features.families import Families, Family, LeftOut, NothingMoves, find_families
 from formation.features.metrics import Half, Worth
 from formation.features.params import Section
 from formation.features.plain import plain
@@ -27,16 +27,15 @@ NONE_STABLE = "no family is found again and beyond chance"
 def feature_family_cluster(run: Run, stages: Sequence[str] | None = None) -> list[Path]:
     """Write `feature_families.json` of each stage and the data of its map; return the former.
 
-    Raises `ArtifactError` where a stage was not swept, `MeasureError` where too few of its features move.
+    Where too few features move there are none, and the file says so. Raises `ArtifactError` where a stage was not
+    swept, `MeasureError` where there are too few checkpoints.
     """
     return [_cluster_stage(load_swept(run, stage)) for stage in chosen_stages(run, stages)]
 
 
 def _cluster_stage(swept: Swept) -> Path:
     section, width = swept.run.params.of(Section), 2 * swept.rule.consecutive + 1
-    found = find_families(
-        swept.trajectories(METRIC, Half.SELECTION), DRAWS, section.seed, width=width, silent=swept.silent
-    )
+    found, reason = _find(swept, section.seed, width)
     data = {
         "metric": METRIC.value,
         "grouped_on": Half.SELECTION.value,
@@ -44,12 +43,23 @@ def _cluster_stage(swept: Swept) -> Path:
         "draws": found.draws,
         "silhouette": found.silhouette,
         "left_out": {str(feature): why.value for feature, why in found.left_out.items()},
-        "reason": None if found.stable else NONE_STABLE,
+        "reason": reason,
         "families": [family_json(family) for family in found.families],
     }
     _write_map(swept, found)
-    print(_line(swept, found))
+    print(_line(swept, found, reason))
     return swept.write(files.FAMILIES, files.FAMILIES_SCHEMA, data)
+
+
+def _find(swept: Swept, seed: int, width: int) -> tuple[Families, str | None]:
+    """The families, and why none of them is stable where none is."""
+    trajectories, silent = swept.trajectories(METRIC, Half.SELECTION), swept.silent
+    try:
+        found = find_families(trajectories, DRAWS, seed, width=width, silent=silent)
+    except NothingMoves as error:
+        left_out = dict.fromkeys(silent, LeftOut.SILENT)
+        return Families((), left_out, 0.0, 0, {}), str(error)
+    return found, None if found.stable else NONE_STABLE
 
 
 def family_json(family: Family) -> dict[str, Any]:
@@ -74,9 +84,9 @@ def _write_map(swept: Swept, found: Families) -> None:
     swept.plot("family_map", about | columns)
 
 
-def _line(swept: Swept, found: Families) -> str:
+def _line(swept: Swept, found: Families, reason: str | None) -> str:
     where = f"{swept.run.name}: {swept.stage}: {len(found.families)} families of {len(found.places)} features"
-    if not found.stable:
-        return f"{where}: {NONE_STABLE}"
+    if reason is not None:
+        return f"{where}: {reason}"
     told = ", ".join(f"{one.name} ({len(one.features)} features)" for one in found.stable)
     return f"{where}, stable: {told}; silhouette {found.silhouette:.2f}, {len(found.left_out)} features left out"

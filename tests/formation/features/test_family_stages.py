@@ -187,6 +187,20 @@ def test_the_same_inputs_give_the_same_bytes_and_nothing_is_measured_twice(
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_where_nothing_moves_the_families_are_none_and_say_why(formed: Run, tmp_path: Path) -> None:
+    run = copied(formed, tmp_path)
+    last = artifacts.read_arrays(snapshot_path(run, STAGE, schedule(run)[-1]), files.SNAPSHOT_SCHEMA)[0]
+    for step in schedule(run):
+        path = snapshot_path(run, STAGE, step)
+        artifacts.write_arrays(path, last, artifacts.read_arrays(path, files.SNAPSHOT_SCHEMA)[1])
+    for stage in CHAIN:
+        stage(run, [STAGE])
+    families = read(run, files.FAMILIES)
+    assert families["families"] == []
+    assert "features whose trajectories move, there are 0 of 36" in families["reason"]
+    assert read(run, files.REGISTRY)["candidates"] == []
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
