@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import chapter, components, digesting, growth, noop, paper, peers, prose, startup, training
+from benchmarks import basis, chapter, components, digesting, growth, noop, paper, peers, prose, startup, training
 from benchmarks.figure import draw
 from benchmarks.growing import PRESET, grow
 from benchmarks.measuring import BenchmarkError
@@ -62,6 +62,7 @@ def benchmarks(quick: bool) -> dict[str, Callable[[Path, Results], None]]:
         "components": lambda folder, results: components.measure(
             folder, results, few, "quick" if quick else "reference"
         ),
+        "basis": lambda folder, results: basis.measure(folder, results, few),
         "growth": lambda folder, results: growth.measure(folder, results, few, **growing),
     }
 
