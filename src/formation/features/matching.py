@@ -78,7 +78,8 @@ def compare_candidates(preset: str, root: Path | None = None) -> Path:
         raise ArtifactError(
             f"preset {preset}: no run has candidates: {'; '.join(entry['reason'] for entry in lacking)}"
         )
-    matches = [match(found[one][0], found[other][0]) for one, other in combinations(found, 2)]
+    grouped = [families for families, _ in found.values() if families.names]
+    matches = [match(one, other) for one, other in combinations(grouped, 2)]
     data = {
         "schema": SCHEMA,
         "preset": preset,

@@ -51,6 +51,12 @@ def test_a_run_is_wholly_like_itself() -> None:
     assert match(planted(0), planted(0))["likeness"] == pytest.approx(1)
 
 
+def test_a_run_without_families_has_no_profile() -> None:
+    none = np.zeros(0, np.int64)
+    empty = Grouped("empty", [], none, none, planted(0).features)
+    assert all(len(values) == 0 for values in profiles(empty, none).values())
+
+
 def test_parts_lie_between_nothing_and_all() -> None:
     own, other = (profiles(planted(seed), planted(seed).group) for seed in (0, 1))
     found = similarities(own, other)
