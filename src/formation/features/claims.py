@@ -15,6 +15,7 @@ import numpy as np
 from formation import artifacts
 from formation.artifacts import Run
 from formation.features import files
+from formation.features.grouping import BIRTH
 from formation.features.metrics import Half, Worth
 from formation.features.registering import FIT, REGISTRY
 from formation.features.source import chosen_stages
@@ -27,7 +28,6 @@ from formation.record.evidence import Entry, estimate_entry, missing
 from formation.statistics import Estimate, ratio, resamples
 
 NEAR = 2  # checkpoints from retrieval's birth within which a feature counts as born with it
-BIRTH = "feature-birth-analyze"
 ALTERNATIVES = "feature-alternatives"
 
 

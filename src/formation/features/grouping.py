@@ -6,7 +6,7 @@ optimiser's jitter, and the two halves of the streams then find other families; 
 width, but in a full-size run no family of theirs is found again in other checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from formation.features.swept import LAST, Swept, load_swept
 
 METRIC = Worth.USEFULNESS
 DRAWS = 200  # bootstrap draws of the checkpoints, and as many of chance
+BIRTH = "feature-birth-analyze"
 NONE_STABLE = "no family is found again and beyond chance"
 
 
@@ -28,7 +29,7 @@ def feature_family_cluster(run: Run, stages: Sequence[str] | None = None) -> lis
     """Write `feature_families.json` of each stage and the data of its map; return the former.
 
     Where too few features move there are none, and the file says so. Raises `ArtifactError` where a stage was not
-    swept, `MeasureError` where there are too few checkpoints.
+    swept or its births were not dated, `MeasureError` where there are too few checkpoints.
     """
     return [_cluster_stage(load_swept(run, stage)) for stage in chosen_stages(run, stages)]
 
@@ -71,6 +72,7 @@ def _write_map(swept: Swept, found: Families) -> None:
     """What a map of the features needs, in columns: neighbours move together."""
     family_of = {feature: family for family in found.families for feature in family.features}
     useful = swept.trajectories(Worth.USEFULNESS, Half.REPORT)[-LAST:].mean(0)
+    births = swept.read(files.BIRTHS, files.BIRTHS_SCHEMA, BIRTH)["features"]
     features = sorted(found.places)
     columns = {
         "feature": features,
@@ -79,9 +81,16 @@ def _write_map(swept: Swept, found: Families) -> None:
         "family": [family_of[feature].name for feature in features],
         "stable": [family_of[feature].stable for feature in features],
         "usefulness": [useful[feature] for feature in features],
+        "useful_birth": [_useful_birth(births[feature]) for feature in features],
     }
     about = {"distance": "√(2 (1 − r))", "unit": "nats", "left_out": len(found.left_out)}
     swept.plot("family_map", about | columns)
+
+
+def _useful_birth(feature: Mapping[str, Any]) -> int | None:
+    """The step at which a feature came to be worth something, null where that was not seen."""
+    birth = feature["useful_birth"]
+    return None if birth is None or birth["outcome"] != "born" else int(birth["step"])
 
 
 def _line(swept: Swept, found: Families, reason: str | None) -> str:

@@ -21,7 +21,7 @@ from formation import artifacts, presets
 from formation.artifacts import Run
 from formation.errors import ArtifactError
 from formation.features import files
-from formation.features.claims import BIRTH
+from formation.features.grouping import BIRTH
 from formation.features.metrics import Firing, Half, Worth
 from formation.features.plain import plain
 from formation.features.registering import REGISTRY

@@ -24,7 +24,7 @@ from formation.features.subset_sweep import subset_trajectory
 from formation.features.subsets import load_subsets
 from formation.features.tracing import feature_family_trace
 from tests.formation.features.family_files import HEADS, prepared, stage_file
-from tests.formation.features.swept_planted import STAGE, copied
+from tests.formation.features.swept_planted import BIRTH, STAGE, copied
 from tests.formation.projects import own_artifacts
 
 CHAIN = (
@@ -80,7 +80,8 @@ def test_the_features_of_the_values_are_the_family(formed: Run) -> None:
     assert set(stable["features"]) <= VALUES
     assert len(stable["features"]) >= 24
     drawn = read(formed, "plots/family_map.json")
-    assert len(drawn["x"]) == len(drawn["feature"]) == len(drawn["family"])
+    assert len(drawn["x"]) == len(drawn["feature"]) == len(drawn["family"]) == len(drawn["useful_birth"])
+    assert {birth for birth, family in zip(drawn["useful_birth"], drawn["stable"], strict=True) if family} == {BIRTH}
 
 
 def test_members_are_ranked_on_one_half_and_told_on_the_other(formed: Run) -> None:
@@ -207,6 +208,7 @@ def test_where_nothing_moves_the_families_are_none_and_say_why(formed: Run, tmp_
 @pytest.mark.parametrize(
     ("name", "stage", "remedy"),
     [
+        (files.BIRTHS, feature_family_cluster, "feature-birth-analyze"),
         (files.FAMILIES, feature_family_rank, "feature-family-cluster"),
         (files.FAMILY_RANKS, subset_trajectory, "feature-family-rank"),
         (files.SUBSETS, subset_birth, "subset-trajectory"),
