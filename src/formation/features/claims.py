@@ -34,12 +34,14 @@ ALTERNATIVES = "feature-alternatives"
 def feature_evidence(run: Run, stages: Sequence[str] | None = None) -> list[Path]:
     """Write `feature_claims_evidence.json` of the run; return its path, alone.
 
-    Raises `ArtifactError` where quality, births, families or the registry of a stage are missing or of another basis.
+    Where the first stage of the parameters is not asked for, the file lies with the first that is, and the run's own
+    stays as it is: claims are judged on that. Raises `ArtifactError` where quality, births, families or the registry of a stage are missing or of another basis.
     """
     every = {stage: load_swept(run, stage) for stage in chosen_stages(run, stages)}
     entries = {stage: entries_of(swept) for stage, swept in every.items()}
-    first = next(iter(every))
-    path = run.path(files.EVIDENCE)
+    judged = chosen_stages(run, None)[0]
+    first = judged if judged in every else next(iter(every))
+    path = run.path(files.EVIDENCE if first == judged else files.place(first, Path(files.EVIDENCE).name))
     origin = every[first].origin()
     artifacts.write_json(
         path, {"schema": files.EVIDENCE_SCHEMA, **origin, **entries[first], "stages": entries, "near": NEAR}

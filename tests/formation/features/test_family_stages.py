@@ -144,6 +144,18 @@ def test_evidence_is_of_the_candidate_and_has_bounds(formed: Run) -> None:
     assert evidence["stages"][STAGE]["candidate_useful_delta"] == gained
 
 
+def test_evidence_of_another_stage_alone_leaves_the_runs_own(
+    formed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(formed, tmp_path)
+    before = run.path(files.EVIDENCE).read_bytes()
+    monkeypatch.setattr(
+        "formation.features.claims.chosen_stages", lambda _, asked: [STAGE] if asked else ["layer_0_post_mlp"]
+    )
+    assert feature_evidence(run, [STAGE]) == [stage_file(run, "feature_claims_evidence.json")]
+    assert run.path(files.EVIDENCE).read_bytes() == before
+
+
 def test_random_weights_have_no_stable_family_and_every_stage_says_so(unformed: Run) -> None:
     assert not any(one["stable"] for one in read(unformed, files.FAMILIES)["families"])
     registry = read(unformed, files.REGISTRY)
