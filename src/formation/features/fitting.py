@@ -182,31 +182,15 @@ def _write(
     digest = artifacts.file_digest(basis_path(run, stage))
     about = {"run": run.name, "preset": run.preset, "seed": run.seed, "stage": stage, "basis": digest}
     fit, heldout = origin.checkpoints.fit, origin.checkpoints.heldout
-    choice = {
-        "rule": RULE,
-        "aims": aims(section),
-        "tried": rounded([asdict(one) for one in found.tried]),
-        "chosen": {"latents": basis.latents, "k": basis.k, "missed": list(found.choice.missed)},
-    }
+    choice = _choice_json(section, found)
     reports = {
-        (files.FEATURES, files.FEATURES_SCHEMA): {
-            "features": features_json(basis, found.stability, looked_at, fit),
-        },
+        (files.FEATURES, files.FEATURES_SCHEMA): {"features": features_json(basis, found.stability, looked_at, fit)},
         (CHOICE_PLOT, CHOICE_PLOT_SCHEMA): choice,
         (QUALITY_PLOT, QUALITY_PLOT_SCHEMA): quality_plot(told, heldout),
         (files.QUALITY, files.QUALITY_SCHEMA): {
             "source": origin.as_json(),
             "checkpoints": {"fit": fit, "heldout": heldout},
-            "fit": {
-                "kind": basis.kind.value,
-                "latents": basis.latents,
-                "k": basis.k,
-                "positions": section.positions.value,
-                "rows": sum(len(sample.x) for sample in samples),
-                "scale": basis.scale,
-                "threshold": basis.threshold,
-                "history": rounded([asdict(one) for one in found.fitted.history]),
-            },
+            "fit": _fit_json(section, samples, found.fitted),
             "choice": choice,
             "quality": quality_json(told, fit, heldout),
             "stability": stability_json(found.stability, found.seeds),
@@ -215,6 +199,32 @@ def _write(
     }
     for (name, schema), data in reports.items():
         artifacts.write_json(run.path(files.place(stage, name)), {"schema": schema, **about, **data})
+
+
+def _choice_json(section: Section, found: Chosen) -> dict[str, Any]:
+    """All that was tried, and which was chosen by what rule."""
+    one = found.choice
+    return {
+        "rule": RULE,
+        "aims": aims(section),
+        "tried": rounded([asdict(other) for other in found.tried]),
+        "chosen": {"latents": one.latents, "k": one.k, "missed": list(one.missed)},
+    }
+
+
+def _fit_json(section: Section, samples: Sequence[Activations], fitted: Fitted) -> dict[str, Any]:
+    """On what the basis was fit, and how the fit went."""
+    basis = fitted.basis
+    return {
+        "kind": basis.kind.value,
+        "latents": basis.latents,
+        "k": basis.k,
+        "positions": section.positions.value,
+        "rows": sum(len(sample.x) for sample in samples),
+        "scale": basis.scale,
+        "threshold": basis.threshold,
+        "history": rounded([asdict(one) for one in fitted.history]),
+    }
 
 
 def _finished(run: Run, stage: str, origin: Origin) -> bool:
