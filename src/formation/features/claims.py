@@ -35,7 +35,8 @@ def feature_evidence(run: Run, stages: Sequence[str] | None = None) -> list[Path
     """Write `feature_claims_evidence.json` of the run; return its path, alone.
 
     Where the first stage of the parameters is not asked for, the file lies with the first that is, and the run's own
-    stays as it is: claims are judged on that. Raises `ArtifactError` where quality, births, families or the registry of a stage are missing or of another basis.
+    stays as it is: claims are judged on that. Raises `ArtifactError` where quality, births, families or the registry of
+    a stage are missing or of another basis.
     """
     every = {stage: load_swept(run, stage) for stage in chosen_stages(run, stages)}
     entries = {stage: entries_of(swept) for stage, swept in every.items()}
