@@ -15,6 +15,7 @@ from formation.features import files, store, sweep
 from formation.features.activations import Activations, activations, draw_places
 from formation.features.basis import Basis
 from formation.features.choices import Positions
+from formation.features.dating import feature_birth_analyze
 from formation.features.fit import fit_basis
 from formation.features.metrics import Firing, Half, Worth
 from formation.features.placebos import draw_placebos
@@ -22,6 +23,7 @@ from formation.features.settings import FitSettings
 from formation.features.snapshot_store import load_snapshots, snapshot_path
 from formation.features.sweep import feature_trajectory_sweep
 from formation.record.probe_set import load_probe_set
+from formation.record.windows import analyze_birth_windows
 from tests.formation.projects import STEPS, copied, kill_after
 
 pytestmark = pytest.mark.usefixtures("own_artifacts")
@@ -175,3 +177,25 @@ def test_without_a_basis_the_command_that_fits_one_is_named(run: Run) -> None:
     store.basis_path(run, STAGE).unlink()
     with pytest.raises(ArtifactError, match="not found; run: formation shared-feature-fit --run smoke-s1"):
         feature_trajectory_sweep(run, [STAGE])
+
+
+# --- what is dated on it ---------------------------------------------------------------------------------------------
+
+
+def test_births_are_written_alike_each_time_and_only_from_whole_snapshots(run: Run) -> None:
+    with pytest.raises(ArtifactError, match=r"birth_window_analysis.json: not found; run: formation birth-window-ana"):
+        feature_birth_analyze(run, [STAGE])
+    analyze_birth_windows(run)
+    (path,) = feature_birth_analyze(run, [STAGE])
+    before = recorded(run)
+    assert {files.BIRTHS, files.BIRTH_SUMMARY, "plots/birth_timeline.json"} <= set(before)
+    feature_birth_analyze(run, [STAGE])
+    assert recorded(run) == before
+    births = run.json(files.place(STAGE, files.BIRTHS), files.BIRTHS_SCHEMA)
+    assert [one["feature"] for one in births["features"]] == list(range(LATENTS))
+    assert births["steps"] == STEPS[1:]  # warm-up left out
+    assert path.name == files.BIRTHS
+    damaged = snapshot_path(run, STAGE, 12)
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    with pytest.raises(ArtifactError, match=r"step_000012\.safetensors: .*run: formation feature-trajectory-sweep"):
+        feature_birth_analyze(run, [STAGE])
