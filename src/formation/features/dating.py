@@ -73,7 +73,7 @@ def feature_birth_analyze(run: Run, stages: Sequence[str] | None = None) -> list
 
 def date_features(swept: Swept) -> list[DatedFeature]:
     """Every feature of a stage, in order."""
-    active = (swept.trajectories(Firing.ACTIVATION, Half.REPORT) > 0).any(axis=0).tolist()
+    active = swept.trajectories(Firing.ACTIVATION, Half.REPORT).max(axis=0) > 0
     found = []
     with track(f"{swept.run.name} births of {swept.stage}", len(active), "features") as bar:
         for feature in range(len(active)):
