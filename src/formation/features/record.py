@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from formation import artifacts
 from formation.artifacts import Run
+from formation.errors import ArtifactError
 from formation.features import files
 from formation.features.moments import schedule
 from formation.features.source import chosen_stages
 
 Data = dict[str, Any]
+
+
+class NotPublished(ArtifactError):
+    """A publication does not have it: it is older than the analysis, or made without it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,11 @@ class FeatureRecord:
         return self._json(f"{files.PLOTS}/{name}.json", schema, command)
 
     def _json(self, name: str, schema: str, command: str) -> Data:
-        return self.run.json(files.place(self.stage, name), schema, f"formation {command} --run {self.run.name}")
+        place, remedy = files.place(self.stage, name), f"formation {command} --run {self.run.name}"
+        artifacts.record_read(self.run.path(place))
+        if self.run.home != artifacts.artifacts_folder(self.run.root) and not self.run.path(place).is_file():
+            raise NotPublished(f"{self.run.name}: {name} is not among what was published of this run; run: {remedy}")
+        return self.run.json(place, schema, remedy)
 
 
 def open_features(run: Run, stage: str | None = None) -> FeatureRecord:

@@ -140,6 +140,8 @@ def order_rows(study: Study) -> list[dict[str, Any]]:
     """One row for each event of the order in which the mechanism forms."""
     rows = []
     for name, event in ORDER:
+        if name not in study.this.evidence:  # published by a version that did not ask
+            continue
         entry = study.this.evidence[name]
         born = entry["value"] is not None
         rows.append(

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from formation.features.record import FeatureRecord
-from formation.figures import candidates, feature_births, features, lines, style
+from formation.features.record import FeatureRecord, NotPublished
+from formation.figures import candidates, feature_births, features, lines, published, style
 from formation.figures.style import svg
 from formation.figures.window_compare import draw_carried, draw_where
 
@@ -130,3 +130,14 @@ def test_names_are_said_in_words() -> None:
     assert candidates._component("layer_1.neuron_167") == "neuron 1.167"
     assert candidates._component("layer_0.head_3") == "head 0.3"
     assert candidates._marked(4, [4, 5]) == "4*"
+
+
+def test_what_a_publication_lacks_is_said_in_its_place() -> None:
+    def absent() -> Any:
+        raise NotPublished("quick-s1: alternatives.json is not among what was published of this run; run: formation x")
+
+    said = "quick-s1: alternatives.json is not among what was published of this run"
+    assert said in repr(published.table(absent, {"share": "share|.2f", "n": "n"}))
+    assert repr(published.sentence(absent)) == f"*{said}*\n"
+    assert published.figure(absent)._repr_svg_() == svg(style.note(said))
+    assert repr(published.sentence(lambda: "There.")) == "There.\n"
