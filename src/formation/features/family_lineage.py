@@ -46,12 +46,12 @@ def feature_family_lineage(run: Run, stages: Sequence[str] | None = None) -> lis
 def _trace_stage(found: SweptSubsets) -> Path:
     step, kinds = schedule(found.stage.run)[-1], kinds_of(found.stage.run)
     subsets = [subset for subset in found.subsets if subset.size is not None]
-    rows: list[dict[str, Any]] = []
+    lineages: dict[Ablation, Lineage] = {}
     if subsets:
         with one_thread():
             lineages = _measure(found, subsets, step)
-        rows = [_subset_json(found, subset, lineages) for subset in subsets]
-        _write_graph(found, lineages, step)
+    rows = [_subset_json(found, subset, lineages) for subset in subsets]
+    _write_graph(found, lineages, step)
     data = {
         "step": step,
         "split": IID.value,

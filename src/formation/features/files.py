@@ -28,9 +28,9 @@ FAMILY_RANKS, FAMILY_RANKS_SCHEMA = "feature_family_ranks.json", "feature-family
 FAMILY_SUBPATCHES, FAMILY_SUBPATCHES_SCHEMA = "feature_family_subpatches.json", "feature-family-subpatches/1"
 FAMILY_LINEAGE, FAMILY_LINEAGE_SCHEMA = "feature_family_lineage.json", "feature-family-lineage/1"
 FAMILY_TRACE, FAMILY_TRACE_SCHEMA = "feature_family_trace.json", "feature-family-trace/1"
-SUBSET_SNAPSHOTS = "subset_snapshots"
-SUBSETS, SUBSETS_SCHEMA = "subset_trajectories.json", "subset-trajectories/1"
-SUBSET_BIRTHS, SUBSET_BIRTHS_SCHEMA = "subset_births.json", "subset-births/1"
+SUBSET_SNAPSHOTS = "subsets/snapshots"
+SUBSETS, SUBSETS_SCHEMA = "subsets/subset_trajectories.json", "subset-trajectories/1"
+SUBSET_BIRTHS, SUBSET_BIRTHS_SCHEMA = "subsets/subset_births.json", "subset-births/1"
 REGISTRY, REGISTRY_SCHEMA = "candidate_circuit_registry.json", "candidate-circuit-registry/1"
 
 ALTERNATIVES, ALTERNATIVES_SCHEMA = "alternatives.json", "feature-alternatives/1"

@@ -1,6 +1,6 @@
 """The `subset-trajectory` stage: subsets of every stable family, measured as one at every checkpoint.
 
-A checkpoint is finished when its file in `subset_snapshots/` is whole and was made of the same subsets in the same
+A checkpoint is finished when its file in `subsets/snapshots/` is whole and was made of the same subsets in the same
 basis, from the same parameters, benchmark, probe set and checkpoint. Snapshots of features must be there.
 """
 
@@ -66,6 +66,7 @@ def _sweep_stage(stage: Swept) -> Path:
         if subsets:
             _measure_all(setting)
         path = stage.write(files.SUBSETS, files.SUBSETS_SCHEMA, {"subsets": subsets})
+        stage.plot("subset_curves", {"subsets": subsets})
     if subsets:
         found = load_subsets(run, stage.stage, stage.probe, warmup=True)
         path = stage.write(files.SUBSETS, files.SUBSETS_SCHEMA, _json(found))
