@@ -88,8 +88,8 @@ def run_rows(name: str) -> np.ndarray:
     """The last stage of a run at its fit checkpoints, each standardised by its own mean and scale."""
     from formation.artifacts import open_run
     from formation.benchmark.stage import load_for_run
-    from formation.features.fitting_material import choose_checkpoints, fit_samples
-    from formation.features.samples import own_scaling
+    from formation.features.bases.material import choose_checkpoints, fit_samples
+    from formation.features.bases.samples import own_scaling
 
     run = open_run(name, ROOT)
     samples = fit_samples(run, "last_post_mlp", load_for_run(run), choose_checkpoints(run).fit)

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.components_ours import timed
+from formation.features.bases.fit import fit_prepared, prepare
+from formation.features.bases.samples import Sample
+from formation.features.bases.settings import FitSettings
 from formation.features.basis import Basis
-from formation.features.fit import fit_prepared, prepare
-from formation.features.samples import Sample
-from formation.features.settings import FitSettings
 from formation.progress import track
 
 FILE = "rows.safetensors"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from formation.artifacts import Run
-from formation.features.alternatives import feature_alternatives
+from formation.features.alternatives.comparison import feature_alternatives
 from formation.features.cards import feature_cards
-from formation.features.comparing import feature_compare
-from formation.features.dating import feature_birth_analyze
-from formation.features.lineages import feature_lineage
-from formation.features.patching import feature_patch
+from formation.features.causes.comparing import feature_compare
+from formation.features.causes.lineages import feature_lineage
+from formation.features.causes.patching import feature_patch
+from formation.features.measures.dating import feature_birth_analyze
 
 PARTS = (
     feature_birth_analyze,

@@ -21,9 +21,9 @@ from formation.components.material import Material, materials
 from formation.components.roles import Role
 from formation.components.store import DATED
 from formation.features import files
-from formation.features.above import whole_stage
 from formation.features.halves import part_of
 from formation.features.meaning import meaningful_features, reported_usefulness
+from formation.features.measures.above import whole_stage
 from formation.features.metrics import Half
 from formation.features.moments import schedule
 from formation.features.plain import plain
@@ -91,17 +91,16 @@ def _card(seen: _Seen, split: SplitSnapshot, feature: int) -> dict[str, Any]:
     """What one feature fires on."""
     codes = seen.answers[:, feature].double().numpy()
     reads, name = seen.split.reads, seen.split.vocabulary
-    return plain(
-        {
-            "active": float((codes > 0).mean()),
-            "when_active": float(codes[codes > 0].mean()) if (codes > 0).any() else None,
-            "roles": {role.value: float(split.roles.active[i, feature]) for i, role in enumerate(Role)},
-            "by_key": _by(codes, reads.key, lambda key: name.name(name.key(key))),
-            "by_answer": _by(codes, reads.value, lambda value: name.name(name.value(value))),
-            "by_lag": _by(codes, reads.lag, str),
-            "streams": _streams(seen, feature, codes),
-        }
-    )
+    card = {
+        "active": float((codes > 0).mean()),
+        "when_active": float(codes[codes > 0].mean()) if (codes > 0).any() else None,
+        "roles": {role.value: float(split.roles.active[i, feature]) for i, role in enumerate(Role)},
+        "by_key": _by(codes, reads.key, lambda key: name.name(name.key(key))),
+        "by_answer": _by(codes, reads.value, lambda value: name.name(name.value(value))),
+        "by_lag": _by(codes, reads.lag, str),
+        "streams": _streams(seen, feature, codes),
+    }
+    return dict(plain(card))
 
 
 def _by(codes: Codes, label: Int[np.ndarray, "read"], name: Callable[[int], str]) -> list[dict[str, Any]]:

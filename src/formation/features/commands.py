@@ -26,7 +26,7 @@ def shared_feature_fit(run: RunName, stages: Stages = None) -> None:
     Example: `formation shared-feature-fit --run quick-s1 --stage last_post_mlp`
     """
     from formation.artifacts import open_run
-    from formation.features.fitting import shared_feature_fit as fit
+    from formation.features.bases.fitting import shared_feature_fit as fit
 
     fit(open_run(run), stages)
 
@@ -37,7 +37,7 @@ def feature_trajectory_sweep(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-trajectory-sweep --run quick-s1 --stage last_post_mlp`
     """
     from formation.artifacts import open_run
-    from formation.features.sweep import feature_trajectory_sweep as sweep
+    from formation.features.measures.sweep import feature_trajectory_sweep as sweep
 
     sweep(open_run(run), stages)
 
@@ -48,7 +48,7 @@ def feature_birth_analyze(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-birth-analyze --run quick-s1 --stage last_post_mlp`
     """
     from formation.artifacts import open_run
-    from formation.features.dating import feature_birth_analyze as analyze
+    from formation.features.measures.dating import feature_birth_analyze as analyze
 
     analyze(open_run(run), stages)
 
@@ -64,7 +64,7 @@ def feature_compare(
     Example: `formation feature-compare --run quick-s1 --source 920 --target 1160`
     """
     from formation.artifacts import open_run
-    from formation.features.comparing import feature_compare as compare
+    from formation.features.causes.comparing import feature_compare as compare
 
     compare(open_run(run), stages, source, target)
 
@@ -83,7 +83,7 @@ def feature_patch(
     Example: `formation feature-patch --run quick-s1 --feature 17 --feature 40`
     """
     from formation.artifacts import open_run
-    from formation.features.patching import feature_patch as patch
+    from formation.features.causes.patching import feature_patch as patch
 
     patch(open_run(run), stages, source, target, features)
 
@@ -98,7 +98,7 @@ def feature_lineage(
     Example: `formation feature-lineage --run quick-s1 --step 2000`
     """
     from formation.artifacts import open_run
-    from formation.features.lineages import feature_lineage as lineage
+    from formation.features.causes.lineages import feature_lineage as lineage
 
     lineage(open_run(run), stages, step)
 
@@ -124,7 +124,7 @@ def feature_alternatives(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-alternatives --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.alternatives import feature_alternatives as alternatives
+    from formation.features.alternatives.comparison import feature_alternatives as alternatives
 
     alternatives(open_run(run), stages)
 
@@ -135,7 +135,7 @@ def feature_family_cluster(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-cluster --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.grouping import feature_family_cluster as cluster
+    from formation.features.families.grouping import feature_family_cluster as cluster
 
     cluster(open_run(run), stages)
 
@@ -146,7 +146,7 @@ def feature_family_rank(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-rank --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.ranking import feature_family_rank as rank
+    from formation.features.families.ranking import feature_family_rank as rank
 
     rank(open_run(run), stages)
 
@@ -157,7 +157,7 @@ def subset_trajectory(run: RunName, stages: Stages = None) -> None:
     Example: `formation subset-trajectory --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.subset_sweep import subset_trajectory as trajectory
+    from formation.features.families.subset_sweep import subset_trajectory as trajectory
 
     trajectory(open_run(run), stages)
 
@@ -168,7 +168,7 @@ def subset_birth(run: RunName, stages: Stages = None) -> None:
     Example: `formation subset-birth --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.subset_births import subset_birth as birth
+    from formation.features.families.subset_births import subset_birth as birth
 
     birth(open_run(run), stages)
 
@@ -179,7 +179,7 @@ def feature_family_birth(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-birth --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.subset_births import feature_family_birth as birth
+    from formation.features.families.subset_births import feature_family_birth as birth
 
     birth(open_run(run), stages)
 
@@ -190,7 +190,7 @@ def feature_family_subpatch(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-subpatch --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.subpatching import feature_family_subpatch as subpatch
+    from formation.features.families.subpatching import feature_family_subpatch as subpatch
 
     subpatch(open_run(run), stages)
 
@@ -201,7 +201,7 @@ def feature_family_lineage(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-lineage --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.family_lineage import feature_family_lineage as lineage
+    from formation.features.families.family_lineage import feature_family_lineage as lineage
 
     lineage(open_run(run), stages)
 
@@ -212,7 +212,7 @@ def candidate_circuit_registry(run: RunName, stages: Stages = None) -> None:
     Example: `formation candidate-circuit-registry --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.registering import candidate_circuit_registry as registry
+    from formation.candidates.registering import candidate_circuit_registry as registry
 
     registry(open_run(run), stages)
 
@@ -223,7 +223,7 @@ def feature_family_trace(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-family-trace --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.tracing import feature_family_trace as trace
+    from formation.candidates.tracing import feature_family_trace as trace
 
     trace(open_run(run), stages)
 
@@ -234,7 +234,7 @@ def feature_evidence(run: RunName, stages: Stages = None) -> None:
     Example: `formation feature-evidence --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.claims import feature_evidence as evidence
+    from formation.candidates.claims import feature_evidence as evidence
 
     evidence(open_run(run), stages)
 
@@ -256,7 +256,7 @@ def candidate_analyze(run: RunName, stages: Stages = None) -> None:
     Example: `formation candidate-analyze --run quick-s1`
     """
     from formation.artifacts import open_run
-    from formation.features.candidacy import candidate_analyze as analyze
+    from formation.candidates.analysis import candidate_analyze as analyze
 
     analyze(open_run(run), stages)
 
@@ -268,7 +268,7 @@ def compare_candidates(
 
     Example: `formation compare-candidates --preset quick`
     """
-    from formation.features.matching import compare_candidates as compare
+    from formation.candidates.matching import compare_candidates as compare
 
     compare(preset)
 

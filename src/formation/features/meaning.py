@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from formation.errors import MeasureError
-from formation.features.compare import DATED
+from formation.features.causes.compare import DATED
 from formation.features.metrics import Half, Worth
 from formation.features.snapshots import Snapshot, SplitSnapshot
 from formation.params import Params

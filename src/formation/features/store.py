@@ -15,7 +15,7 @@ from formation.artifacts import Run
 from formation.features import files
 from formation.features.basis import Basis
 from formation.features.choices import Kind
-from formation.features.placebos import Placebos
+from formation.features.measures.placebos import Placebos
 from formation.features.snapshot_store import load_snapshots, snapshot_path, write_snapshot
 from formation.features.source import (
     FitSource,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from formation.features.samples import Sample
+from formation.features.bases.samples import Sample
 
 WIDTH, TRUE, ACTIVE = 24, 16, 0.125  # two features a row on average
 STEPS = (0, 10, 20, 30)

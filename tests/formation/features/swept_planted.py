@@ -17,11 +17,11 @@ from formation.components.material import materials
 from formation.components.states import states_at
 from formation.components.store import DATED
 from formation.features import store
-from formation.features.activations import Activations
+from formation.features.bases.activations import Activations
 from formation.features.basis import Basis
 from formation.features.choices import Kind
-from formation.features.placebos import draw_placebos
-from formation.features.trajectories import measure_features, trajectory_frame
+from formation.features.measures.placebos import draw_placebos
+from formation.features.measures.trajectories import measure_features, trajectory_frame
 from formation.record.probe_set import load_probe_set
 from formation.record.reports import FILE as ANALYSIS
 from formation.record.reports import SCHEMA as ANALYSIS_SCHEMA

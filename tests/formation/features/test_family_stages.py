@@ -9,20 +9,20 @@ import pytest
 
 from formation import artifacts
 from formation.artifacts import Run
+from formation.candidates.claims import feature_evidence
+from formation.candidates.registering import candidate_circuit_registry
+from formation.candidates.tracing import feature_family_trace
 from formation.errors import ArtifactError
 from formation.features import files
-from formation.features.claims import feature_evidence
-from formation.features.family_lineage import feature_family_lineage
-from formation.features.grouping import feature_family_cluster
+from formation.features.families.family_lineage import feature_family_lineage
+from formation.features.families.grouping import feature_family_cluster
+from formation.features.families.ranking import feature_family_rank
+from formation.features.families.subpatching import feature_family_subpatch
+from formation.features.families.subset_births import feature_family_birth, subset_birth
+from formation.features.families.subset_sweep import subset_trajectory
+from formation.features.families.subsets import load_subsets
 from formation.features.moments import schedule
-from formation.features.ranking import feature_family_rank
-from formation.features.registering import candidate_circuit_registry
 from formation.features.snapshot_store import snapshot_path
-from formation.features.subpatching import feature_family_subpatch
-from formation.features.subset_births import feature_family_birth, subset_birth
-from formation.features.subset_sweep import subset_trajectory
-from formation.features.subsets import load_subsets
-from formation.features.tracing import feature_family_trace
 from tests.formation.features.family_files import HEADS, prepared, stage_file
 from tests.formation.features.swept_planted import BIRTH, STAGE, copied
 from tests.formation.projects import own_artifacts
@@ -150,7 +150,7 @@ def test_evidence_of_another_stage_alone_leaves_the_runs_own(
     run = copied(formed, tmp_path)
     before = run.path(files.EVIDENCE).read_bytes()
     monkeypatch.setattr(
-        "formation.features.claims.chosen_stages", lambda _, asked: [STAGE] if asked else ["layer_0_post_mlp"]
+        "formation.candidates.claims.chosen_stages", lambda _, asked: [STAGE] if asked else ["layer_0_post_mlp"]
     )
     assert feature_evidence(run, [STAGE]) == [stage_file(run, "feature_claims_evidence.json")]
     assert run.path(files.EVIDENCE).read_bytes() == before
@@ -194,7 +194,7 @@ def test_the_same_inputs_give_the_same_bytes_and_nothing_is_measured_twice(
 ) -> None:
     run = copied(formed, tmp_path)
     before = {path: path.read_bytes() for path in stage_file(run, "").rglob("*") if path.is_file()}
-    monkeypatch.setattr("formation.features.subset_sweep._measure", None)
+    monkeypatch.setattr("formation.features.families.subset_sweep._measure", None)
     for stage in CHAIN:
         stage(run, [STAGE])
     assert {path: path.read_bytes() for path in before} == before

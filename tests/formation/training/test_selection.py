@@ -122,7 +122,7 @@ def test_a_row_that_lacks_a_field_is_named(tmp_path: Path) -> None:
     rows = artifacts.read_jsonl(run.path(METRICS), "checkpoint-metrics/2")
     del rows[0]["splits"]["test_iid"]["reads"]["accuracy"]
     artifacts.write_jsonl(run.path(METRICS), rows)
-    with pytest.raises(TrainingError, match=r"checkpoint_metrics\.jsonl: step 0: splits\.test_iid\.reads\.accuracy: Field"):
+    with pytest.raises(TrainingError, match=r"metrics\.jsonl: step 0: splits\.test_iid\.reads\.accuracy: Field"):
         select_reference("smoke", ROOT)
 
 

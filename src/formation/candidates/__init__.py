@@ -1,0 +1,1 @@
+"""Candidate circuits: named subsets of features with the components that write them."""

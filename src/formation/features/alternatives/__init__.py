@@ -1,0 +1,1 @@
+"""Other bases beside the shared one."""

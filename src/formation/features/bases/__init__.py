@@ -1,0 +1,1 @@
+"""Fitting a shared basis, choosing one, and judging it."""

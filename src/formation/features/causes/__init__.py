@@ -1,0 +1,1 @@
+"""What changed between checkpoints, what carries it, and what writes a feature."""

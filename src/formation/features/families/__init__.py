@@ -1,0 +1,1 @@
+"""Features that move together, and named subsets of them."""

@@ -1,0 +1,1 @@
+"""What is measured of features at every checkpoint, and when they were born."""
