@@ -12,7 +12,7 @@ from formation.features.metrics import Half, Worth
 from formation.features.snapshots import Snapshot, Track
 from formation.presets import load
 from formation.statistics import resamples
-from tests.formation.features.test_compare import AFTER, snapshot
+from tests.formation.features.causes.test_compare import AFTER, snapshot
 from tests.formation.projects import ROOT
 
 PARAMS = load("smoke", ROOT)

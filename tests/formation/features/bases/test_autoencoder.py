@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from formation.features import autoencoder
+from formation.features.bases import autoencoder
 from formation.features.bases.autoencoder import Weights, largest, through
 from formation.features.basis import keep_largest
 from formation.features.choices import Kind

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from formation.errors import MeasureError
-from formation.features import quality
+from formation.features.bases import quality
 from formation.features.bases.quality import Coded, Quality, measure_quality, summarise_quality
 
 

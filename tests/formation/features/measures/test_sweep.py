@@ -11,12 +11,13 @@ from formation.artifacts import Run
 from formation.benchmark.stage import load_for_run
 from formation.benchmark.streams import SplitName
 from formation.errors import ArtifactError, MeasureError
-from formation.features import files, store, sweep
+from formation.features import files, store
 from formation.features.bases.activations import Activations, activations, draw_places
 from formation.features.bases.fit import fit_basis
 from formation.features.bases.settings import FitSettings
 from formation.features.basis import Basis
 from formation.features.choices import Positions
+from formation.features.measures import sweep
 from formation.features.measures.dating import feature_birth_analyze
 from formation.features.measures.placebos import draw_placebos
 from formation.features.measures.sweep import feature_trajectory_sweep
