@@ -130,7 +130,10 @@ def _alternative(kind: Data) -> dict[str, Any]:
 
 
 def _dated(step: int | None, birth: Data) -> str:
-    return "—" if step is None else f"{step} [{tables.interval(birth['low'], birth['high'])}]"
+    if step is None:
+        return "—"
+    low, high = (None if bound is None else round(bound) for bound in (birth["low"], birth["high"]))
+    return f"{step:.0f} [{tables.interval(low, high)}]"
 
 
 def _apart(difference: Data) -> str:

@@ -19,21 +19,19 @@ CODES = {
     "neurons_equal_l0": "neurons, as many active",
 }
 AIMS = {
-    "mean_active_fraction": "active",
-    "explained_variance_without_token_means": "explained",
+    "mean_active_fraction": "active fraction",
+    "explained_variance_without_token_means": "variance explained",
     "stability": "stability",
-    "dead_fraction": "dead",
+    "dead_fraction": "dead features",
 }
 CHOICE_COLUMNS = {
-    "features": "latents",
-    "active at once": "k",
+    "features, active at once": "basis",
     "active fraction": "mean_active_fraction|.2f",
     "explained": "explained_variance|.2f",
     "beyond the token": "explained_variance_without_token_means|.2f",
     "dead": "dead_fraction|.2f",
     "stability": "stability|.2f",
     "aims missed": "missed",
-    "": "chosen",
 }
 QUALITY_COLUMNS = {
     "code": "code",
@@ -60,8 +58,8 @@ def choice_rows(record: FeatureRecord) -> list[Row]:
     return [
         {
             **tried,
+            "basis": f"{tried['latents']}, {tried['k']}{' (chosen)' if (tried['latents'], tried['k']) == chosen else ''}",
             "missed": ", ".join(AIMS[aim] for aim in tried["missed"]) or "none",
-            "chosen": "chosen" if (tried["latents"], tried["k"]) == chosen else "",
         }
         for tried in choice["tried"]
     ]
@@ -71,7 +69,7 @@ def choice_sentence(record: FeatureRecord) -> str:
     """The rule, its aims, and what it chose."""
     choice, stability = record.quality["choice"], record.quality["stability"]
     aims, missed = choice["aims"], choice["chosen"]["missed"]
-    met = "meets all aims" if not missed else f"misses the aim of {' and '.join(AIMS[aim] for aim in missed)}"
+    met = "meets all aims" if not missed else f"misses {len(missed)}: {', '.join(AIMS[aim] for aim in missed)}"
     return (
         f"{choice['rule']} The aims are an active fraction of at most {aims['mean_active_fraction']:.2f}, at least "
         f"{aims['explained_variance_without_token_means']:.2f} of the variance beyond the tokens' means explained at "
@@ -104,7 +102,7 @@ def explained(record: FeatureRecord) -> Plot:
         Series("stage's mean", steps, data["margin_of_the_mean"], colour=style.MUTED, style="dashed"),
     ]
     held = [float(at) for at, out in zip(data["steps"], data["heldout"], strict=True) if out]
-    marks = [Mark(at, "held-out checkpoint" if i == 0 else "", colour=style.GRID) for i, at in enumerate(held)]
+    marks = [Mark(at, "held-out checkpoint" if i == 0 else "", colour=style.MUTED) for i, at in enumerate(held)]
     panels = [
         Panel(
             "Variance explained beyond the token", step, Axis("fraction", low=-0.6, high=1.03), variance, marks=marks

@@ -26,8 +26,8 @@ def test_the_chosen_basis_is_marked_and_its_misses_are_named() -> None:
         "chosen": {"latents": 64, "k": 4, "missed": ["stability"]},
     }
     rows = features.choice_rows(record(quality={"choice": choice}))
-    assert [row["chosen"] for row in rows] == ["", "chosen"]
-    assert [row["missed"] for row in rows] == ["none", "stability, dead"]
+    assert [row["basis"] for row in rows] == ["32, 4", "64, 4 (chosen)"]
+    assert [row["missed"] for row in rows] == ["none", "stability, dead features"]
 
 
 def bar(feature: int, direction: str, value: float | None, mode: str = "swap") -> dict[str, Any]:
