@@ -58,11 +58,15 @@ def choice_rows(record: FeatureRecord) -> list[Row]:
     return [
         {
             **tried,
-            "basis": f"{tried['latents']}, {tried['k']}{' (chosen)' if (tried['latents'], tried['k']) == chosen else ''}",
+            "basis": _basis(tried["latents"], tried["k"], (tried["latents"], tried["k"]) == chosen),
             "missed": ", ".join(AIMS[aim] for aim in tried["missed"]) or "none",
         }
         for tried in choice["tried"]
     ]
+
+
+def _basis(latents: int, k: int, chosen: bool) -> str:
+    return f"{latents}, {k}{' (chosen)' if chosen else ''}"
 
 
 def choice_sentence(record: FeatureRecord) -> str:
