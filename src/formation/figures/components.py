@@ -26,7 +26,7 @@ ORDER = (
     ("scaffold_birth_step", "the key can be read where the retrieval head looks"),
     ("routing_birth_step", "the retrieval head attends to where it reads the value"),
     ("write_birth_step", "the retrieval head writes the answer"),
-    (FIRST, "the head that carries retrieval at its birth writes"),
+    (FIRST, "the head that carries retrieval at its birth attends to where it looks"),
     ("retrieval_birth_step", "the model follows key twins"),
     ("heldout_retrieval_birth_step", "and on held-out pairs"),
     ("ood_retrieval_birth_step", "and on structural OOD streams"),

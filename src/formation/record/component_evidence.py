@@ -6,8 +6,8 @@ cost as much, so the cost is weighed by the head's attention to where the value 
 key token behind it, to which an earlier layer can have moved it. Its dates are compared with those of what should come
 before (the key, readable at that place below its layer) and after (held-out retrieval).
 
-Retrieval may be born in another head: the *first carrier* is the head whose key-twin drop times direct effect is the
-largest at the checkpoints from retrieval's birth on. Scaffolding heads write no answer, so their product is small.
+Retrieval may be born in another head, one that looks at the matching key itself: the *first carrier* is the head with
+the largest cost at the checkpoints from retrieval's birth on, weighed by its attention to either place or to that key.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ PLACES = {  # attention metric → role of the place; words
     "attention_next_key": (Role.NEXT_KEY, "the key token behind the matching value"),
 }
 LAST = 3  # checkpoints whose mean names a head
+MATCHING_KEY = "attention_matching_key"
 RETRIEVAL: Key = (SplitName.COUNTERFACTUAL, Metric.KEY_FLIP)
 STAGED = ("retrieval_birth_step", "heldout_retrieval_birth_step", "ood_retrieval_birth_step")
 NOT_MEASURED = "components were not measured; run: formation component-sweep"
@@ -77,10 +78,11 @@ def first_carrier(found: Analysis) -> str | None:
     if birth is None or birth.step is None:
         return None
     at = found.table[RETRIEVAL].steps.tolist().index(birth.step)
-    drops = _mean(found, "drop_resample_key", slice(at, at + LAST))
-    writes = _mean(found, "direct_effect", slice(at, at + LAST))
-    heads = [name for name in drops if name in writes and ".head_" in name]
-    return max(heads, key=lambda name: max(drops[name], 0.0) * max(writes[name], 0.0), default=None)
+    then = slice(at, at + LAST)
+    drops = _mean(found, "drop_resample_key", then)
+    looks = [_mean(found, place, then) for place in (*PLACES, MATCHING_KEY)]
+    cost = {name: drops[name] * max(one.get(name, 0.0) for one in looks) for name in looks[0] if name in drops}
+    return max(cost, key=lambda name: cost[name], default=None)
 
 
 def _final(found: Analysis, metric: str) -> dict[str, float]:
@@ -125,12 +127,12 @@ def component_evidence(params: Params, found: Analysis) -> dict[str, Entry]:
 
 
 def _first(params: Params, found: Analysis, head: RetrievalHead | None) -> dict[str, Entry]:
-    """When the first carrier began to write, and what it loses at the end, as a share of the retrieval head's drop."""
+    """When the first carrier began to look, and what it loses at the end, as a share of the retrieval head's drop."""
     carrier = first_carrier(found)
     if head is None or carrier is None:
         reason = NOT_MEASURED if head is None else "retrieval was not born, or not seen to last"
         return {
-            "first_carrier_birth_step": missing(0, "steps", "birth of the first carrier's direct effect", reason),
+            "first_carrier_birth_step": missing(0, "steps", "birth of the first carrier's attention", reason),
             "first_carrier_share": missing(0, "fraction", "the first carrier's part of the final drop", reason),
         }
     drops = [found.table[IID, ComponentMetric(name, "drop_resample_key")] for name in (carrier, head.component)]
@@ -143,8 +145,8 @@ def _first(params: Params, found: Analysis, head: RetrievalHead | None) -> dict[
     return {
         "first_carrier_birth_step": _birth(
             found,
-            (IID, ComponentMetric(carrier, "direct_effect")),
-            f"birth of the direct effect of {carrier}, which carries retrieval at its birth, on the margin",
+            _first_look(found, carrier),
+            f"birth of the attention of {carrier}, which carries retrieval at its birth, to where it looks",
         ),
         "first_carrier_share": {
             "value": float(value),
@@ -155,6 +157,16 @@ def _first(params: Params, found: Analysis, head: RetrievalHead | None) -> dict[
             "what": share,
         },
     }
+
+
+def _first_look(found: Analysis, carrier: str) -> Key:
+    """Where the first carrier looks most at the checkpoints from retrieval's birth on."""
+    at = found.births[RETRIEVAL].rise.step
+    place = found.table[RETRIEVAL].steps.tolist().index(at)
+    looks = {
+        metric: _mean(found, metric, slice(place, place + LAST)).get(carrier, 0.0) for metric in (*PLACES, MATCHING_KEY)
+    }
+    return IID, ComponentMetric(carrier, max(looks, key=lambda metric: looks[metric]))
 
 
 def _scaffold(head: RetrievalHead) -> Key | str:

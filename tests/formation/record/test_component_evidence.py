@@ -119,16 +119,15 @@ def test_a_head_that_reads_the_value_in_place_prefers_it() -> None:
 
 
 def test_the_head_in_which_retrieval_is_born_may_be_another_than_the_last() -> None:
-    """`layer_2.head_0` is needed at first, then `layer_1.head_0`; a scaffold loses much and writes nothing."""
-    first = np.where((STEP >= 6) & (STEP <= 10), 0.8, 0.1)
+    """`layer_2.head_0` looks at the matching key first, `layer_1.head_0` at the value later; a scaffold at neither."""
     rates = {
-        ("layer_2.head_0", "direct_effect"): rising(6),
-        ("layer_2.head_0", "drop_resample_key"): first,
-        ("layer_0.head_0", "direct_effect"): np.full(16, 0.001),
+        ("layer_2.head_0", "attention_matching_key"): rising(6),
+        ("layer_2.head_0", "attention_matching_any"): STEADY / 20,
+        ("layer_2.head_0", "drop_resample_key"): np.where((STEP >= 6) & (STEP <= 10), 0.8, 0.1),
+        ("layer_0.head_0", "attention_matching_any"): STEADY / 20,
         ("layer_0.head_0", "drop_resample_key"): rising(6),
-        ("layer_1.head_0", "direct_effect"): rising(11),
-        ("layer_1.head_0", "drop_resample_key"): rising(11),
         ("layer_1.head_0", "attention_matching_any"): rising(11),
+        ("layer_1.head_0", "drop_resample_key"): rising(11),
     }
     found = analysis(
         {(IID, ComponentMetric(*name)): rate for name, rate in rates.items()} | {RETRIEVAL: rising(7)},
@@ -143,7 +142,7 @@ def test_the_head_in_which_retrieval_is_born_may_be_another_than_the_last() -> N
 
 def test_the_head_in_which_retrieval_is_born_is_mostly_the_last_one() -> None:
     found = evidence_of(head(1) | {RETRIEVAL: rising(8)})
-    assert found["first_carrier_birth_step"]["value"] == found["write_birth_step"]["value"]
+    assert found["first_carrier_birth_step"]["value"] == found["routing_birth_step"]["value"]
     assert found["first_carrier_share"]["value"] == 1
     never = evidence_of(head(1) | {RETRIEVAL: STEADY})
     assert never["first_carrier_share"]["reason"] == "retrieval was not born, or not seen to last"
