@@ -12,7 +12,7 @@ import pytest
 from tests.paper.conftest import Paper
 
 RUNS = ("smoke-s1", "smoke-s2", "smoke-s3")
-CHAPTERS = ("dataset-geometry", "formation-windows")
+CHAPTERS = ("dataset-geometry", "formation-windows", "shared-features", "candidate-families")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]  # one build serves all of them
 
