@@ -47,7 +47,9 @@ def test_chapters_ran_without_error_and_show_figures(smoke_paper: Paper) -> None
             notebook = nbformat.read(smoke_paper.root / "build/chapters" / run / f"{chapter}.ipynb", as_version=4)
             outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
             assert not [output for output in outputs if output.output_type == "error"]
-            assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 4
+            figures = sum("#| label: fig-" in cell.source for cell in notebook.cells)
+            assert figures >= 3
+            assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) == figures
             assert all(
                 "<svg" in output.data["image/svg+xml"]
                 for output in outputs
