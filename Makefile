@@ -36,7 +36,7 @@ preview: .venv
 	@$(BIN)/livingpaper preview --preset $(PARAMS) --jobs $(JOBS) --port $(PORT) $(if $(PUBLISHED),--published)
 
 test: .venv
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 trials: .venv ## every mutation, kill and attack in full
 	@rm -rf build/trials
