@@ -287,9 +287,7 @@ def _marked(feature: int, unstable: Sequence[int]) -> str:
 
 
 def _date(birth: Data | None) -> str | None:
-    if birth is None or birth["step"] is None:
-        return None
-    return f"{birth['step']} [{tables.interval(birth['low'], birth['high'])}]"
+    return None if birth is None else tables.dated(birth["step"], birth["low"], birth["high"])
 
 
 def _estimate(one: Data | None) -> str | None:

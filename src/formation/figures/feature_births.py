@@ -122,18 +122,15 @@ def _alternative(kind: Data) -> dict[str, Any]:
         "followed": len(kind["followed"]),
         "born": births["born"],
         "first": births["earliest"],
-        "median": _dated(births["median"]["value"], births["median"]),
-        "most_useful": _dated(births["most_useful"]["step"], births["most_useful"]),
-        "together": _dated(births["together"]["step"], births["together"]),
+        "median": tables.dated(*(births["median"][key] for key in ("value", "low", "high"))),
+        "most_useful": _dated(births["most_useful"]),
+        "together": _dated(births["together"]),
         "apart": None if beside is None else _apart(beside["together"]),
     }
 
 
-def _dated(step: int | None, birth: Data) -> str:
-    if step is None:
-        return "—"
-    low, high = (None if bound is None else round(bound) for bound in (birth["low"], birth["high"]))
-    return f"{step:.0f} [{tables.interval(low, high)}]"
+def _dated(birth: Data) -> str | None:
+    return tables.dated(birth["step"], birth["low"], birth["high"])
 
 
 def _apart(difference: Data) -> str:

@@ -258,9 +258,7 @@ def date_text(entry: dict[str, Any]) -> str:
     """A birth in a table: step with interval, or why there is none."""
     if entry["value"] is None:
         return str(entry["reason"]).split(":")[0]
-    if entry["low"] == entry["value"] == entry["high"]:
-        return str(entry["value"])
-    return f"{entry['value']} [{tables.interval(entry['low'], entry['high'])}]"
+    return str(tables.dated(entry["value"], entry["low"], entry["high"]))
 
 
 def _shortened(series: Sequence[str], most: int = 4) -> str:

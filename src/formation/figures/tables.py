@@ -46,6 +46,14 @@ def interval(low: int | None, high: int | None) -> str:
     return first if first == last else f"{first}–{last}"
 
 
+def dated(step: float | None, low: float | None, high: float | None) -> str | None:
+    """A date in whole steps with its interval, or the step alone where that is its interval; null for no date."""
+    if step is None:
+        return None
+    at, first, last = (None if one is None else round(one) for one in (step, low, high))
+    return str(at) if first == at == last else f"{at} [{interval(first, last)}]"
+
+
 def _cell(value: Any, form: str, missing: str) -> str:
     if value is None:
         return missing

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formation.figures.tables import interval, table
+from formation.figures.tables import dated, interval, table
 
 
 def lines(shown: object) -> list[str]:
@@ -42,3 +42,17 @@ def test_whatever_a_cell_holds_the_table_keeps_its_shape(cells: list[str]) -> No
     html = pypandoc.convert_text(shown, "html", format="markdown-raw_html-tex_math_dollars")
     assert html.count("<tr") == len(cells) + 1
     assert html.count("<td") == 2 * len(cells)
+
+
+@pytest.mark.parametrize(
+    ("date", "text"),
+    [
+        ((None, None, None), None),
+        ((40, 40, 40), "40"),
+        ((40, 0, 80), "40 [0–80]"),
+        ((40, 40, None), "40 [40–?]"),
+        ((1260.0, 1240.0, 1280.0), "1260 [1240–1280]"),
+    ],
+)
+def test_a_date_stands_with_its_interval_unless_that_is_the_date(date: tuple, text: str | None) -> None:
+    assert dated(*date) == text
